@@ -1,0 +1,49 @@
+# make demo   everything from nothing: .venv, install, train, evaluate, query
+# make test   every test of the core and of the plugins
+# make check  ruff, mypy --strict, import-linter
+# make bench  speed and memory, as ratios to references measured in the same run
+# make soak   the heavy counts: kills and draws in full
+# make docs   the generated pages of docs/
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PLUGINS := $(wildcard plugins/*)
+EDITABLE := --editable . $(addprefix --editable ,$(PLUGINS))
+
+.PHONY: demo test check bench soak docs clean
+
+demo: $(VENV)/installed
+	$(BIN)/python docs/demo.py
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff check src plugins tests docs
+	$(BIN)/mypy src plugins/*/src
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m tests.bench
+
+soak: $(VENV)/installed-test
+	NEARKIN_SOAK=1 $(BIN)/python -m pytest -m soak $(ARGS)
+
+docs: $(VENV)/installed-test
+	$(BIN)/python docs/generate.py
+
+# The stamps follow what pip reads, so that a changed dependency is installed by the next make.
+$(VENV)/installed: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) $(EDITABLE)
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP_INSTALL) --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,40 @@
+"""Siamese networks (Koch, Zemel, Salakhutdinov 2015) as a nearkin plugin."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nearkin import Options, hookimpl
+from nearkin.contracts import Build, Method, Register
+
+nearkin_api = 1
+
+
+class SiameseOptions(Options):
+    """Options of siamese."""
+
+    initial_bias: Annotated[float, Field(ge=0)] = 2.0
+    """The logit of two identical embeddings before training; 2 says 88% same."""
+    weights: bool = True
+    """Whether each dimension's weight is learned; else all stay alike."""
+
+
+@hookimpl
+def nearkin_methods(register: Register) -> None:
+    """The method `siamese`."""
+    register(
+        "siamese",
+        make_siamese,
+        options=SiameseOptions,
+        takes=("pairs",),
+        summary="Same or different: weighted absolute difference, sigmoid, binary cross-entropy (Koch et al. 2015).",
+    )
+
+
+def make_siamese(options: SiameseOptions, build: Build) -> Method:
+    """The method for embeddings of `build.embedding_dim`."""
+    from nearkin_siamese.method import Siamese
+
+    return Siamese(options, build)

@@ -1,0 +1,64 @@
+"""The Siamese method: shared weights, weighted absolute difference, sigmoid, binary cross-entropy.
+
+Koch, Zemel, Salakhutdinov: Siamese Neural Networks for One-shot Image Recognition (ICML 2015 workshop), section 3.
+Their p = sigmoid(sum_j alpha_j |e1_j - e2_j|) leaves the signs free. Here logit = b - sum_j w_j |e1_j - e2_j| with
+w_j >= 0, so that the head is a distance: an L1 index over w * e ranks as the head does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nearkin.contracts import Build, ClassRule, Metric, Structure
+from nearkin.functional import class_scores
+from nearkin_siamese import SiameseOptions
+
+
+class Siamese(nn.Module):
+    """Tells same from different; compares by the L1 distance that it learned."""
+
+    metric: Metric = "l1"
+    class_rule: ClassRule = "nearest"
+
+    def __init__(self, options: SiameseOptions, build: Build) -> None:
+        super().__init__()
+        dims = build.embedding_dim or 0
+        # The weights start at 1/d each: the logit then starts as b minus a mean difference, whatever the size of
+        # the embedding, and the sigmoid is not saturated at the first step.
+        start = math.log(math.expm1(1 / dims))
+        self.raw_weights = nn.Parameter(torch.full((dims,), start), requires_grad=options.weights)
+        self.bias = nn.Parameter(torch.tensor(options.initial_bias))
+
+    @property
+    def weights(self) -> Tensor:
+        """(d,) positive: softplus of what is learned."""
+        return F.softplus(self.raw_weights)
+
+    def transform(self, embeddings: Tensor) -> Tensor:
+        """(n, d) -> (n, d): scaled by the weights, so that plain L1 is the learned distance."""
+        return embeddings * self.weights
+
+    def logits(self, left: Tensor, right: Tensor) -> Tensor:
+        """How surely two are the same: (k, d), (k, d) transformed -> (k,)."""
+        return self.bias - (left - right).abs().sum(dim=1)
+
+    def loss(self, embeddings: Tensor, labels: Tensor, structure: Structure) -> Tensor:
+        """Binary cross-entropy over the pairs (Koch et al. 2015, eq. 1): (b, d), (b,), Pairs -> scalar."""
+        if structure is None or len(structure) != 4:
+            raise TypeError("siamese learns from pairs: use a sampler that yields them, for instance balanced_pairs")
+        a1, p, a2, n = structure
+        scaled = self.transform(embeddings)
+        logits = self.logits(scaled[torch.cat([a1, a2])], scaled[torch.cat([p, n])])
+        targets = torch.cat([logits.new_ones(len(a1)), logits.new_zeros(len(a2))])
+        return F.binary_cross_entropy_with_logits(logits, targets)
+
+    def compare(self, queries: Tensor, support: Tensor, support_labels: Tensor) -> Tensor:
+        """The logit of each query with each class's nearest support: (q, d), (s, d) transformed, (s,) -> (q, c).
+
+        Ranked by logit: the sigmoid rounds the surest ones to the same 1.0.
+        """
+        return self.bias + class_scores(queries, support, support_labels, metric=self.metric, rule=self.class_rule)

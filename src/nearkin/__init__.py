@@ -1,0 +1,65 @@
+"""nearkin: metric learning from a handful of images per class, answered from a FAISS index.
+
+Names are loaded on first use, so that `import nearkin` costs nothing and a plugin module needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearkin.contracts import Answer as Answer
+    from nearkin.contracts import Options as Options
+    from nearkin.errors import NearkinError as NearkinError
+    from nearkin.evaluation import evaluate as evaluate
+    from nearkin.hookspecs import hookimpl as hookimpl
+    from nearkin.index import Index as Index
+    from nearkin.plugins import load_registries as load_registries
+    from nearkin.run import Run as Run
+    from nearkin.run import load_index as load_index
+    from nearkin.run import load_run as load_run
+    from nearkin.training import resume as resume
+    from nearkin.training import train as train
+
+_HOME = {
+    "Answer": "nearkin.contracts",
+    "Index": "nearkin.index",
+    "NearkinError": "nearkin.errors",
+    "Options": "nearkin.contracts",
+    "Run": "nearkin.run",
+    "evaluate": "nearkin.evaluation",
+    "hookimpl": "nearkin.hookspecs",
+    "load_index": "nearkin.run",
+    "load_registries": "nearkin.plugins",
+    "load_run": "nearkin.run",
+    "resume": "nearkin.training",
+    "train": "nearkin.training",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "Index",
+    "NearkinError",
+    "Options",
+    "Run",
+    "__version__",
+    "evaluate",
+    "hookimpl",
+    "load_index",
+    "load_registries",
+    "load_run",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nearkin' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,32 @@
+"""The command line: thin commands over the Python face. Data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+
+def main() -> None:
+    """Run `nearkin`; exit 0 done, 1 the work failed, 2 a bad recipe or command line, 3 a plugin, 4 damage on disk."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """One command; its exit code. No traceback for a user's mistake, unless `--debug` asks for it."""
+    from nearkin.cli.app import app
+    from nearkin.errors import NearkinError
+
+    try:
+        app(arguments, prog_name="nearkin")
+    except SystemExit as ended:  # typer's own: a bad command line is 2, an interruption is not 0.
+        return ended.code if isinstance(ended.code, int) else 0
+    except NearkinError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

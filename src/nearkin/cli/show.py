@@ -1,0 +1,64 @@
+"""How things look on a terminal: tables on stdout, messages and bars on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nearkin.contracts import Answer
+
+
+def message(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON for programs, on stdout."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A plain table; as wide as it needs to be where nobody is watching, so that nothing is cut off in a file."""
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 10_000
+    console = Console(markup=False, highlight=False, width=width)
+    console.print(table)
+
+
+def figure_text(figure: dict[str, Any]) -> str:
+    """`0.931 [0.902, 0.957]`, or the reason why there is none."""
+    if figure["value"] is None:
+        return "none"
+    interval = "" if figure["low"] is None else f" [{figure['low']:.3f}, {figure['high']:.3f}]"
+    return f"{figure['value']:.3f}{interval}"
+
+
+def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
+    """One row a figure, one column a view; then the notes of figures that could not be measured."""
+    views = ["model", "pixels", "untrained", "model - pixels"]
+    rows, notes = [], []
+    for by_view in figures.values():
+        found = {view: {figure["name"]: figure for figure in by_view.get(view, [])} for view in views}
+        for name, figure in found["model"].items():
+            rows.append(
+                [name, *(figure_text(found[v][name]) if name in found[v] else "" for v in views), str(figure["n"])]
+            )
+            if figure["value"] is None:
+                notes.append(f"{name}: {figure['note']}")
+    print_table(["figure (95% interval)", *views, "n"], rows)
+    for note in notes:
+        print(note)
+
+
+def answer_row(image: str, answer: Answer) -> list[str]:
+    """One answer as a line of a table."""
+    values = " ".join(f"{label}={p:.2f}" for label, p in answer.p_values.items())
+    return [image, answer.status or "none", answer.label, f"{answer.distance:.4g}", values, answer.reason]

@@ -1,0 +1,108 @@
+"""The commands that compute: train, evaluate, query, data preview."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearkin.cli import show
+from nearkin.errors import UsageError, WorkFailed
+from nearkin.plugins import load_registries
+from nearkin.recipe import read_recipe
+from nearkin.recipe.shipped import find_recipe
+
+if TYPE_CHECKING:
+    from nearkin.index import Index
+
+
+def train(
+    recipe: str | None,
+    overrides: Sequence[str],
+    *,
+    resume: Path | None,
+    dry_run: bool,
+    runs: Path,
+    plugins: Sequence[Path],
+) -> None:
+    """`nearkin train`."""
+    if (recipe is None) == (resume is None):
+        raise UsageError("nearkin train takes a recipe, or --resume RUN.")
+    if resume is not None and (overrides or dry_run):
+        raise UsageError("--resume continues a run as it was begun: it takes no overrides and no --dry-run.")
+    if dry_run:
+        _dry_run(str(recipe), overrides, plugins)
+        return
+    from nearkin.training import resume as resume_run
+    from nearkin.training import train as train_run
+
+    if resume is not None:
+        run = resume_run(resume, plugin_files=plugins)
+    else:
+        run = train_run(str(recipe), overrides=overrides, plugin_files=plugins, runs=runs)
+    print(run.path)
+
+
+def _dry_run(recipe: str, overrides: Sequence[str], plugins: Sequence[Path]) -> None:
+    """Everything that happens before the first step."""
+    from nearkin.training.pipeline import Work
+    from nearkin.training.watch import Watch
+
+    registries = load_registries(files=plugins)
+    read = read_recipe(find_recipe(recipe), registries, overrides)
+    work = Work.prepare(read, registries, Watch(message=show.message))
+    counts = ", ".join(f"{split} {len(items)}" for split, items in work.dataset.items.items())
+    print(f"{read.name}: the recipe and its images are in order ({counts}).")
+
+
+def evaluate(run: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
+    """`nearkin evaluate`."""
+    from nearkin.evaluation import evaluate as evaluate_run
+
+    result = evaluate_run(run, plugin_files=plugins, message=show.message)
+    if as_json:
+        show.print_json(result)
+    else:
+        show.print_figures(result["figures"])
+
+
+def query(
+    path: Path, images: Sequence[Path], *, alpha: float | None, k: int, plugins: Sequence[Path], as_json: bool
+) -> None:
+    """`nearkin query`."""
+    answers = _open_index(path, plugins).query(list(images), k=k, alpha=alpha)
+    if as_json:
+        show.print_json([{"image": str(image), **asdict(a)} for image, a in zip(images, answers, strict=True)])
+        return
+    rows = [show.answer_row(str(image), answer) for image, answer in zip(images, answers, strict=True)]
+    show.print_table(["image", "status", "nearest", "distance", "p-values", "reason"], rows)
+
+
+def _open_index(path: Path, plugins: Sequence[Path]) -> Index:
+    """The index of a run, or one saved on its own."""
+    from nearkin.run import load_index
+
+    return load_index(path, plugin_files=plugins)
+
+
+def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, plugins: Sequence[Path]) -> None:
+    """`nearkin data preview`."""
+    from nearkin.contracts import Pairs
+    from nearkin.data import pair_sheet
+    from nearkin.training.pipeline import Work
+    from nearkin.training.watch import Watch
+
+    if step < 0:
+        raise UsageError(f"--step {step}: steps count from 0.")
+    registries = load_registries(files=plugins)
+    work = Work.prepare(read_recipe(find_recipe(recipe), registries, overrides), registries, Watch(show.message))
+    batch = work.sampler.batch(step)
+    if not isinstance(batch.structure, Pairs):
+        raise WorkFailed(f"the sampler {work.recipe.sampler.type!r} yields no pairs; only pairs can be drawn.")
+    items = [work.dataset.items["train"][i] for i in batch.items]
+    a1, p, a2, n = batch.structure
+    pairs = [(int(i), int(j), 1) for i, j in zip(a1, p, strict=True)]
+    pairs += [(int(i), int(j), 0) for i, j in zip(a2, n, strict=True)]
+    pair_sheet(work.store.images(items), pairs, [item.label for item in items]).save(output)
+    print(output)

@@ -1,0 +1,49 @@
+"""The built-in evaluators."""
+
+from __future__ import annotations
+
+from nearkin.components.evaluators.options import NWayExamOptions, ResampledOptions
+from nearkin.contracts import Build, Evaluator, Register
+
+
+def register_evaluators(register: Register) -> None:
+    """n_way_exam, clusters and open_set."""
+    register(
+        "n_way_exam",
+        make_n_way_exam,
+        options=NWayExamOptions,
+        summary="One image, n_way choices, one of the same class: how often the nearest choice is the right one.",
+    )
+    register(
+        "clusters",
+        make_clusters,
+        options=ResampledOptions,
+        summary="Nearest-cluster accuracy, recall a class, and the confusion matrix with an unknown column.",
+    )
+    register(
+        "open_set",
+        make_open_set,
+        options=ResampledOptions,
+        summary="AUROC of unknowns against knowns, and the share flagged unknown beside what alpha allows.",
+    )
+
+
+def make_n_way_exam(options: NWayExamOptions, _build: Build) -> Evaluator:
+    """The exam as the options say."""
+    from nearkin.components.evaluators.n_way_exam import NWayExam
+
+    return NWayExam(options)
+
+
+def make_clusters(options: ResampledOptions, _build: Build) -> Evaluator:
+    """The cluster figures."""
+    from nearkin.components.evaluators.clusters import Clusters
+
+    return Clusters(options)
+
+
+def make_open_set(options: ResampledOptions, _build: Build) -> Evaluator:
+    """The figures about unknowns."""
+    from nearkin.components.evaluators.open_set import OpenSet
+
+    return OpenSet(options)

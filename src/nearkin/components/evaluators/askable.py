@@ -1,0 +1,79 @@
+"""Which test items a figure may rest on: not trained on, each image once, in an order of their own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.contracts import View
+
+if TYPE_CHECKING:
+    from nearkin.contracts import IntArray
+
+
+@dataclass(frozen=True)
+class Askable:
+    """Test items sorted by class, unit and digest, so that draws do not depend on the order they came in."""
+
+    rows: IntArray
+    """(n,) positions in the view."""
+    codes: IntArray
+    """(n,) class codes; the number of known classes stands for every unknown."""
+    units: IntArray
+    """(n,) what is resampled together: the group, or the image itself where it has none."""
+    left_out: Mapping[str, int]
+    """How many items of the view take no part, by reason."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def n_units(self) -> int:
+        """How many different units there are."""
+        return len(np.unique(self.units))
+
+    @property
+    def resampled(self) -> Literal["images", "groups"]:
+        """`groups` where any of them holds several images."""
+        return "groups" if self.n_units < len(self) else "images"
+
+    def where(self, chosen: NDArray[Any]) -> Askable:
+        """The items of a (n,) mask, or at (k,) positions."""
+        return replace(self, rows=self.rows[chosen], codes=self.codes[chosen], units=self.units[chosen])
+
+
+def askable(view: View) -> Askable:
+    """Items of the view without those that trained it, those labelled two ways, and second copies."""
+    kept, left_out = _kept(view)
+    code_of = {label: code for code, label in enumerate(view.classes)}
+    # A group of no name holds one image alone.
+    names = [(view.groups[row], "" if view.groups[row] else view.digests[row]) for row in kept]
+    unit_of = {name: unit for unit, name in enumerate(sorted(set(names)))}
+    rows = np.array(kept, dtype=np.int64)
+    codes = np.array([code_of.get(view.labels[row], len(view.classes)) for row in kept], dtype=np.int64)
+    units = np.array([unit_of[name] for name in names], dtype=np.int64)
+    order = np.lexsort((np.array([view.digests[row] for row in kept], dtype=str), units, codes))
+    return Askable(rows[order], codes[order], units[order], left_out)
+
+
+def _kept(view: View) -> tuple[list[int], dict[str, int]]:
+    """Rows that stay, one a digest, and how many of the others went for which reason."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(view.digests):
+        rows_of[digest].append(row)
+    kept: list[int] = []
+    left_out = {"trained": 0, "labelled_two_ways": 0, "copies": 0}
+    for digest, rows in rows_of.items():
+        if digest in view.trained_digests:
+            left_out["trained"] += len(rows)
+        elif len({view.labels[row] for row in rows}) > 1:
+            left_out["labelled_two_ways"] += len(rows)
+        else:
+            kept.append(min(rows, key=lambda row: view.groups[row]))
+            left_out["copies"] += len(rows) - 1
+    return kept, left_out

@@ -1,0 +1,125 @@
+"""95% intervals that are honest about few images: a bootstrap over images or groups, never narrower than Wilson's.
+
+A bootstrap (Efron 1979) resamples what was sampled: images, or groups where one holds several. It fails at the
+edge: where 66 of 66 are right every replicate says 1.0, so its interval has no width. Wilson's score interval
+(Wilson 1927) stays honest there, but knows only of independent trials. The interval given is the wider of the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.components.evaluators.askable import Askable
+from nearkin.contracts import Figure
+
+if TYPE_CHECKING:
+    from nearkin.contracts import IntArray
+
+Z_95 = NormalDist().inv_cdf(0.975)
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """Wilson's 95% score interval of a share: (0, 1) where n is 0. Wilson 1927, JASA 22:209."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = successes / n, Z_95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distinct: int = 1) -> IntArray:
+    """Bootstrap draws: (resamples, n) how often each item was drawn.
+
+    Within each class as many units are drawn, with replacement, as it has; a unit brings all its items of the
+    class (one that spans classes is a unit of each). Draws of fewer than `distinct` different units are drawn
+    again: what is measured would not exist there.
+    """
+    weights = np.zeros((resamples, len(items)), dtype=np.int64)
+    for code in np.unique(items.codes):
+        rows = np.flatnonzero(items.codes == code)
+        units, unit_of = np.unique(items.units[rows], return_inverse=True)
+        chances = np.full(len(units), 1 / len(units))
+        counts = rng.multinomial(len(units), chances, size=resamples)
+        while (short := np.count_nonzero(counts, axis=1) < distinct).any():
+            counts[short] = rng.multinomial(len(units), chances, size=int(short.sum()))
+        weights[:, rows] = counts[:, unit_of]
+    return weights
+
+
+def corrected(value: float, replicates: NDArray[np.float64], items: Askable) -> NDArray[np.float64]:
+    """Replicates moved so that their mean is the estimate, and spread by what a bootstrap of few units lacks.
+
+    Draws with repeats bias some figures, hence the move. The spread is sqrt(n / f) t_f / z, with f = units less
+    classes as the degrees of freedom: Hesterberg 2015, "What teachers should know about the bootstrap".
+    """
+    from scipy.special import stdtrit  # Student's quantiles; scipy.stats takes long to import.
+
+    freedom = max(1, items.n_units - len(np.unique(items.codes)))
+    spread = math.sqrt(items.n_units / freedom) * stdtrit(freedom, 0.975) / Z_95
+    moved: NDArray[np.float64] = value + spread * (replicates - replicates.mean())
+    return moved
+
+
+def interval(value: float, replicates: NDArray[np.float64], n: float) -> tuple[float, float]:
+    """The wider of the bootstrap's percentile interval and Wilson's for n units, within [0, 1].
+
+    `replicates` are corrected already. n is how many independent units stand behind the value.
+    """
+    low, high = np.clip(np.percentile(replicates, [2.5, 97.5]), 0.0, 1.0)
+    wilson_low, wilson_high = wilson(value * n, n)
+    if wilson_high - wilson_low > high - low:
+        return wilson_low, wilson_high
+    return float(low), float(high)
+
+
+def measured(
+    name: str,
+    value: float,
+    replicates: NDArray[np.float64],
+    items: Askable,
+    *,
+    n: int | None = None,
+    effective_n: float | None = None,
+    note: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Figure:
+    """A figure in [0, 1] with its interval, from the replicates as they were drawn.
+
+    `n` units stand behind it (left out: all of the items'); `effective_n` is what Wilson's interval is told
+    instead, where they do not weigh the same.
+    """
+    units = items.n_units if n is None else n
+    replicates = corrected(value, replicates, items)
+    low, high = interval(value, replicates, units if effective_n is None else effective_n)
+    return Figure(
+        name=name,
+        value=float(value),
+        low=low,
+        high=high,
+        n=units,
+        resampled=items.resampled,
+        note=note,
+        details=details or {},
+        replicates=tuple(replicates.tolist()),
+    )
+
+
+def share(
+    name: str,
+    hits: NDArray[np.bool_],
+    weights: IntArray,
+    items: Askable,
+    *,
+    note: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Figure:
+    """The share of items that are hits: (n,), and (resamples, n) how often each item was drawn."""
+    replicates = weights @ hits / weights.sum(axis=1)
+    return measured(name, float(hits.mean()), replicates, items, note=note, details=details)

@@ -1,0 +1,32 @@
+"""Images: decoded, listed by sources, split by seed, held in memory once."""
+
+from __future__ import annotations
+
+from nearkin.data.images import BadImage, Picture, decode, fit
+from nearkin.data.items import Item
+from nearkin.data.preview import pair_sheet
+from nearkin.data.sources import Source, open_source
+from nearkin.data.splits import Dataset, split_items
+from nearkin.data.store import ImageStore
+from nearkin.recipe.model import DataOptions
+
+__all__ = [
+    "BadImage",
+    "Dataset",
+    "ImageStore",
+    "Item",
+    "Picture",
+    "Source",
+    "decode",
+    "fit",
+    "load_data",
+    "open_source",
+    "pair_sheet",
+    "split_items",
+]
+
+
+def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
+    """Open the recipe's source and draw its splits; `data.seed` goes before the recipe's own."""
+    source = open_source(options)
+    return source, split_items(source.items, options, seed if options.seed is None else options.seed)

@@ -1,0 +1,51 @@
+"""Embeddings kept in the run, by image and model: each image is embedded once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from nearkin.contracts import FloatArray
+from nearkin.data import ImageStore, Item
+from nearkin.files import read_bundle, save_bundle, to_json
+from nearkin.model import Model
+
+FORMAT, VERSION = "nearkin embeddings", 1
+
+
+class EmbeddingCache:
+    """The embeddings of one model under one folder. Another model's are dropped: its hash would differ."""
+
+    def __init__(self, folder: Path, model: Model) -> None:
+        self.folder = folder
+        self.model = model
+        self.model_digest = model.digest()
+        self._rows = self._read()
+
+    def embed(self, store: ImageStore, items: Sequence[Item]) -> FloatArray:
+        """(n, d) transformed embeddings of the items, in their order; what is new is computed and kept."""
+        digests = store.digests(items)
+        new = {digest: item for digest, item in zip(digests, items, strict=True) if digest not in self._rows}
+        if new:
+            vectors = self.model.embed_tensor(store.images(list(new.values())))
+            self._rows.update(zip(new, vectors, strict=True))
+            self._write()
+        return np.stack([self._rows[digest] for digest in digests])
+
+    def _read(self) -> dict[str, FloatArray]:
+        if not (self.folder / "manifest.json").exists():
+            return {}
+        bundle = read_bundle(self.folder, format_name=FORMAT, version=VERSION)
+        if bundle.meta["model"] != self.model_digest:
+            return {}
+        vectors = load(bundle.files["vectors.safetensors"])["vectors"]
+        return dict(zip(json.loads(bundle.files["digests.json"]), vectors, strict=True))
+
+    def _write(self) -> None:
+        vectors = np.stack(list(self._rows.values()))
+        files = {"vectors.safetensors": save({"vectors": vectors}), "digests.json": to_json(list(self._rows))}
+        save_bundle(self.folder, files, {"model": self.model_digest}, format_name=FORMAT, version=VERSION)

@@ -1,0 +1,82 @@
+"""Every error a user can meet: its exit code, and the one shape of its wording (what, where, the mend)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class NearkinError(Exception):
+    """The base of all of them. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class WorkFailed(NearkinError):
+    """The request was sound, the work could not be done: a NaN loss, a device that is not there."""
+
+
+class DataError(NearkinError):
+    """Images, labels or splits that cannot be used as asked."""
+
+
+class IndexError_(NearkinError):
+    """A call on the index that cannot be answered: wrong dimensions, NaN, an id used twice."""
+
+
+class PluginError(NearkinError):
+    """A plugin is missing or broken, and what was asked needs it."""
+
+    exit_code = 3
+
+
+class DamagedError(NearkinError):
+    """A file on disk is damaged, missing, or does not belong with the others."""
+
+    exit_code = 4
+
+
+class UsageError(NearkinError):
+    """A command line or a Python call that cannot be meant."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong in a recipe. `where` is `file:line:column`, or the override that said it."""
+
+    where: str
+    key: str
+    message: str
+    missing_plugin: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.key}: {self.message}" if self.key else f"{self.where} {self.message}"
+
+
+class RecipeError(NearkinError):
+    """All the problems of one recipe at once, in the order of their places."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # a class constant elsewhere, decided here
+        """3 where all that is wrong is a plugin that is not there, else 2."""
+        return 3 if all(problem.missing_plugin for problem in self.problems) else 2
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the nearest valid name, or nothing where none is near."""
+    near = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def listing(names: Iterable[str], most: int = 10) -> str:
+    """`a, b, c and 7 more`: a list that stays readable, its full length never hidden."""
+    all_names = list(names)
+    shown = ", ".join(all_names[:most])
+    return f"{shown} and {len(all_names) - most} more" if len(all_names) > most else shown

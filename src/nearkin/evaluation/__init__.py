@@ -1,0 +1,7 @@
+"""Evaluation: every figure of a run beside its baselines, on images that had no part in it."""
+
+from __future__ import annotations
+
+from nearkin.evaluation.evaluate import evaluate
+
+__all__ = ["evaluate"]

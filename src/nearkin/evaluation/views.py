@@ -1,0 +1,69 @@
+"""The spaces that figures are measured in: the model's, and two baselines that cost the user nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nearkin.contracts import ClassRule, FloatArray, Metric, View
+from nearkin.data import Dataset, ImageStore, Item
+from nearkin.embeddings import EmbeddingCache
+from nearkin.index import Index
+from nearkin.model import build_model
+from nearkin.run import Run
+from nearkin.training.pipeline import fill_index
+
+
+@dataclass(frozen=True)
+class Space:
+    """One way to turn items into vectors, and to compare them."""
+
+    name: Literal["model", "pixels", "untrained"]
+    embed: Callable[[Sequence[Item]], FloatArray]
+    metric: Metric
+    class_rule: ClassRule
+
+
+def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
+    """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
+    model = run.model
+    cache = EmbeddingCache(run.folder.embeddings, model)
+    yield Space("model", lambda items: cache.embed(store, items), model.method.metric, model.method.class_rule)
+    yield Space("pixels", lambda items: pixels(store.images(items)), "l2", "nearest")
+    untrained = build_model(model.blueprint, run.registries).eval()
+    rule = model.method.class_rule
+    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), model.method.metric, rule)
+
+
+def pixels(images: FloatArray) -> FloatArray:
+    """(n, channels, h, w) -> (n, channels * h * w), as the backbone gets them."""
+    return np.ascontiguousarray(images.reshape(len(images), -1))
+
+
+def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
+    """The test items in this space, with an index of the same references and calibration."""
+    test = dataset.items["test"]
+    vectors = space.embed(test)
+    index = Index(
+        metric=space.metric,
+        class_rule=space.class_rule,
+        dim=vectors.shape[1],
+        alpha=run.recipe.index.alpha,
+        k=run.recipe.index.k,
+        trained_digests=run.model.trained_on,
+    )
+    fill_index(index, dataset, store, space.embed)
+    return View(
+        name=space.name,
+        embeddings=vectors,
+        labels=tuple(item.label for item in test),
+        groups=tuple(item.group for item in test),
+        digests=store.digests(test),
+        classes=dataset.classes,
+        trained_digests=run.model.trained_on,
+        index=index,
+        seed=run.recipe.seed,
+    )

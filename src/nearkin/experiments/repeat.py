@@ -1,0 +1,48 @@
+"""One recipe, trained and evaluated under several settings: other seeds, other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearkin.evaluation import evaluate
+from nearkin.training import train
+from nearkin.training.watch import Watch
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """One of the trainings, with all its figures."""
+
+    settings: Mapping[str, object]
+    run: Path
+    steps: int
+    figures: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+
+    def figure(self, name: str, view: str = "model") -> Mapping[str, Any]:
+        """The figure of that name in that view; `KeyError` names what there is."""
+        found = {one["name"]: one for by_view in self.figures.values() for one in by_view.get(view, ())}
+        if name not in found:
+            raise KeyError(f"no figure {name!r} in view {view!r}; there are {sorted(found)}")
+        return found[name]
+
+
+def repeat(
+    recipe: Path | str,
+    settings: Iterable[Mapping[str, object]],
+    *,
+    runs: Path | str = "runs",
+    plugins: Iterable[Any] = (),
+    message: Callable[[str], None] = lambda _: None,
+) -> list[Repeated]:
+    """Train and evaluate the recipe once a setting (overrides of it), in order."""
+    plugins = tuple(plugins)
+    done = []
+    for number, overrides in enumerate(settings, start=1):
+        run = train(recipe, overrides=overrides, runs=runs, plugins=plugins, watch=Watch())
+        result = evaluate(run, plugins=plugins)
+        done.append(Repeated(dict(overrides), run.path, run.facts["steps"], result["figures"]))
+        message(f"{number}: {dict(overrides)} -> {run.path}")
+    return done

@@ -1,0 +1,161 @@
+"""The one way to disk: bundles of files that change all at once, and are read only when their hashes agree.
+
+A bundle is a folder whose `manifest.json` names its files with sha256 and size, and carries its own checksum.
+Saving writes new files under new names, flushes them, and makes them current by one rename of the manifest:
+before that rename the old state is whole, after it the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearkin.errors import DamagedError
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 64 * 2**20
+
+
+def sha256(data: bytes | memoryview) -> str:
+    """Hex digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def to_json(value: Any) -> bytes:
+    """Canonical, readable JSON. NaN and infinity are errors: no reader but Python's takes them."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename survives a power cut (a no-op where folders cannot be opened)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write and flush under a temporary name in the same folder, then rename: old or new, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle as read: every file confirmed by its hash. `meta` is the manifest's own content."""
+
+    meta: Mapping[str, Any]
+    files: Mapping[str, bytes]
+
+
+def save_bundle(
+    folder: Path,
+    files: Mapping[str, bytes],
+    meta: Mapping[str, Any],
+    *,
+    format_name: str,
+    version: int,
+    fixed_names: bool = False,
+) -> None:
+    """Make `files` (logical name -> content) and `meta` the folder's current state.
+
+    With `fixed_names` a file keeps its logical name on disk, for folders that are written once; otherwise the
+    name carries the content's hash, so that the old state's files stay untouched until the rename.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries: dict[str, dict[str, Any]] = {}
+    for name, data in files.items():
+        digest = sha256(data)
+        stem, dot, ending = name.partition(".")
+        on_disk = name if fixed_names else f"{stem}-{digest[:16]}{dot}{ending}"
+        write_atomic(folder / on_disk, data)
+        entries[name] = {"file": on_disk, "sha256": digest, "size": len(data)}
+    write_manifest(folder, {"format": format_name, "version": version, "meta": dict(meta), "files": entries})
+    if not fixed_names:
+        _remove_unlisted(folder, {entry["file"] for entry in entries.values()})
+
+
+def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
+    """Add the manifest's own checksum and make it current."""
+    write_atomic(folder / MANIFEST, _with_checksum(body))
+
+
+def _with_checksum(body: Mapping[str, Any]) -> bytes:
+    return to_json({**body, "checksum": sha256(to_json(body))})
+
+
+def _remove_unlisted(folder: Path, keep: set[str]) -> None:
+    """Remove what an earlier state or a broken save left behind; only files that a bundle writes."""
+    for path in folder.iterdir():
+        if path.is_file() and path.name != MANIFEST and path.name not in keep:
+            path.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, Any]:
+    """The manifest, once its checksum, format and version are confirmed."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DamagedError(f"{folder}: there is no {MANIFEST}, so this is no {format_name}, or it was never finished.")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise DamagedError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; refused before reading.")
+    data = path.read_bytes()
+    try:
+        body = json.loads(data)
+        del body["checksum"]
+        confirmed = data == _with_checksum(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        confirmed = False
+    if not confirmed:
+        raise DamagedError(f"{path}: changed since it was written (its checksum disagrees). Restore it from a copy.")
+    if body.get("format") != format_name:
+        raise DamagedError(f"{path}: this is a {body.get('format')}, not a {format_name}.")
+    if body.get("version") != version:
+        raise DamagedError(
+            f"{path}: format version {body.get('version')}; this nearkin reads version {version}. "
+            "Open it with the nearkin that wrote it."
+        )
+    return dict(body)
+
+
+def read_bundle(folder: Path, *, format_name: str, version: int) -> Bundle:
+    """Everything the manifest names, or an error that names the file that is missing, cut or changed."""
+    body = read_manifest(folder, format_name=format_name, version=version)
+    files = {name: read_confirmed(folder, entry) for name, entry in body["files"].items()}
+    return Bundle(meta=body["meta"], files=files)
+
+
+def read_confirmed(folder: Path, entry: Mapping[str, Any]) -> bytes:
+    """One listed file: its size checked before it is read, its hash before it is handed out."""
+    name = str(entry["file"])
+    path = folder / name
+    if name != Path(name).name:
+        raise DamagedError(f"{folder / MANIFEST}: names a file outside its folder ({name!r}); refused.")
+    if not path.is_file():
+        raise DamagedError(f"{path}: missing. The manifest lists it; restore it from a copy.")
+    size = path.stat().st_size
+    if size != entry["size"]:
+        raise DamagedError(f"{path}: {size} bytes, but the manifest says {entry['size']}. Restore it from a copy.")
+    data = path.read_bytes()
+    if sha256(data) != entry["sha256"]:
+        raise DamagedError(f"{path}: changed since it was written (its sha256 disagrees). Restore it from a copy.")
+    return data

@@ -1,0 +1,151 @@
+"""Calibration: held-out items per class, and the conformal p-values that they give.
+
+Class-conditional (Mondrian) split conformal prediction (Vovk, Gammerman, Shafer 2005): an item's score is its
+distance to the k-th nearest reference of its class, and
+`p_c(z) = (1 + #{i in c: s_i >= s_c(z)}) / (n_c + 1)`. If z is of class c and exchangeable with the n_c items,
+p_c <= alpha happens with probability at most alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.contracts import FloatArray, IntArray
+from nearkin.index.clusters import look_up
+from nearkin.index.engine import FlatEngine
+
+TEXTS = ("labels", "groups", "digests", "sources")
+SEED = 20240229
+"""Draws the one item of each group. Fixed, so that calibrating again on the same items draws the same."""
+ROUNDING = 1e-9
+"""An alpha of 1 - 0.9 is meant as 0.1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """m held-out items with their scores against one state of the references."""
+
+    vectors: FloatArray
+    """(m, d)"""
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    """Empty text: a group of its own."""
+    digests: tuple[str, ...]
+    sources: tuple[str, ...]
+    scores: FloatArray
+    """(m,) distance to the k-th nearest reference of the item's class; 0 where its class is not `fresh`."""
+    fresh: frozenset[str] = field(default_factory=frozenset)
+    """The classes whose references are still those that the scores were computed against."""
+
+    @classmethod
+    def empty(cls, dim: int) -> Calibration:
+        """Nothing calibrated."""
+        return cls(np.zeros((0, dim), dtype=np.float32), (), (), (), (), np.zeros(0, dtype=np.float32))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def name(self, item: int) -> str:
+        """What an error calls an item."""
+        source = self.sources[item]
+        return f"item {item}" + (f" ({source})" if source and source != "embedding" else "")
+
+    @cached_property
+    def drawn(self) -> dict[str, IntArray]:
+        """Per class: one item of each of its groups, drawn by the fixed seed, whatever other classes there are."""
+        units: dict[str, dict[tuple[str, int], list[int]]] = {}
+        for item, (label, group) in enumerate(zip(self.labels, self.groups, strict=True)):
+            units.setdefault(label, {}).setdefault((group, -1 if group else item), []).append(item)
+        return {label: _one_each(label, units[label]) for label in units}
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Calibration groups a class."""
+        return {label: len(self.drawn[label]) for label in sorted(self.drawn)}
+
+    @cached_property
+    def sorted_scores(self) -> dict[str, FloatArray]:
+        """Per fresh class: the drawn items' scores, ascending."""
+        return {label: np.sort(self.scores[items]) for label, items in self.drawn.items() if label in self.fresh}
+
+    # -------------------------------------------------------------------------------------------- changes
+
+    def stale(self, labels: Iterable[str]) -> Calibration:
+        """The same, once references of these classes changed. Other classes' nearest-neighbour scores still hold."""
+        return replace(self, fresh=self.fresh - set(labels))
+
+    def replaced(self, new: Calibration) -> Calibration:
+        """`new` in the place of what there was of its classes; the other classes stay. Not yet scored."""
+        keep = [item for item, label in enumerate(self.labels) if label not in set(new.labels)]
+        texts: dict[str, Any] = {
+            name: (*(getattr(self, name)[item] for item in keep), *getattr(new, name))
+            for name in TEXTS
+        }
+        return Calibration(
+            vectors=np.concatenate([self.vectors[keep], new.vectors]),
+            scores=np.concatenate([self.scores[keep], new.scores]),
+            fresh=self.fresh - set(new.labels),
+            **texts,
+        )
+
+    def scored(self, engine: FlatEngine, k: int, labels: Set[str]) -> Calibration:
+        """The items of these labels scored against the engine's references, where their class holds k; others as is."""
+        code_of = {label: code for code, label in enumerate(engine.references.classes)}
+        able = {label for label, n in engine.references.class_sizes.items() if n >= k and label in labels}
+        items = [item for item, label in enumerate(self.labels) if label in able]
+        scores = self.scores.copy()
+        if items:
+            codes = [code_of[self.labels[item]] for item in items]
+            scores[items] = look_up(engine, self.vectors[items], k=k).kth[np.arange(len(items)), codes]
+        return replace(self, scores=scores, fresh=(self.fresh - labels) | (able & set(self.labels)))
+
+    # -------------------------------------------------------------------------------------------- answers
+
+    def reasons(self, references: Mapping[str, int], *, k: int, alpha: float) -> dict[str, str]:
+        """Why classes promise nothing: class -> references it holds, to class -> reason; calibrated ones left out."""
+        found = {label: self._reason(label, n, k, alpha) for label, n in references.items()}
+        return {label: reason for label, reason in found.items() if reason}
+
+    def _reason(self, label: str, n_references: int, k: int, alpha: float) -> str:
+        n = self.counts.get(label, 0)
+        if n == 0:
+            return "none given"
+        if n_references < k:
+            return f"fewer references than k: {n_references} of {k}"
+        if label not in self.fresh:
+            return "stale: references of this class changed since calibration"
+        needed = groups_needed(alpha)
+        return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
+
+    def p_values(self, scores: FloatArray, classes: Sequence[str]) -> NDArray[np.float64]:
+        """(q, c) scores of queries -> (q, c) p-values, NaN for classes without fresh scores."""
+        p = np.full(scores.shape, np.nan)
+        for column, label in enumerate(classes):
+            own = self.sorted_scores.get(label)
+            if own is not None:
+                at_least = len(own) - np.searchsorted(own, scores[:, column], side="left")
+                p[:, column] = (1 + at_least) / (len(own) + 1)
+        return p
+
+
+def groups_needed(alpha: float) -> int:
+    """The fewest calibration groups with which a class can be ruled out at alpha: 1 / (n + 1) <= alpha."""
+    return math.ceil(1 / alpha - ROUNDING) - 1
+
+
+def fits(p_values: NDArray[np.float64], alpha: float) -> NDArray[np.bool_]:
+    """Which classes are in the answer set: p > alpha. NaN is not."""
+    above: NDArray[np.bool_] = p_values > alpha * (1 + ROUNDING)
+    return above
+
+
+def _one_each(label: str, units: Mapping[tuple[str, int], list[int]]) -> IntArray:
+    rng = np.random.default_rng([SEED, *label.encode()])
+    return np.array([units[unit][rng.integers(len(units[unit]))] for unit in sorted(units)], dtype=np.int64)

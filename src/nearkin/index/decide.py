@@ -1,0 +1,113 @@
+"""Decisions: distances and p-values become answers, each with its reason in one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.contracts import Answer, ClassRule, FloatArray, IntArray, Metric, Neighbor, Promise, Status
+from nearkin.errors import listing
+from nearkin.index.calibration import ROUNDING, fits
+
+NEAREST_BY: Mapping[ClassRule, str] = {
+    "nearest": "Nearest is {label} at {distance:.4g} ({metric})",
+    "prototype": "Nearest by class mean is {label}, its nearest reference at {distance:.4g} ({metric})",
+    "attention": "Most attention falls on {label}, its nearest reference at {distance:.4g} ({metric})",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of q queries before anything is decided."""
+
+    classes: tuple[str, ...]
+    codes: IntArray
+    """(q,) place in `classes` of the cluster that the class rule names."""
+    nearest: FloatArray
+    """(q, c) distance to each class's nearest reference."""
+    p_values: NDArray[np.float64]
+    """(q, c); the columns of uncalibrated classes mean nothing."""
+    neighbors: Sequence[tuple[Neighbor, ...]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Decides at one alpha, for one state of the calibration."""
+
+    metric: Metric
+    class_rule: ClassRule
+    promise: Promise
+
+    def decide(self, evidence: Evidence) -> list[Answer]:
+        """One answer a query."""
+        classes = evidence.classes
+        calibrated = [column for column, label in enumerate(classes) if label not in self.promise.uncalibrated]
+        fitting = fits(evidence.p_values[:, calibrated], self.promise.alpha).tolist()
+        p_values = evidence.p_values[:, calibrated].tolist()
+        names = [classes[column] for column in calibrated]
+        columns = (evidence.codes.tolist(), evidence.nearest.tolist(), p_values, fitting, evidence.neighbors)
+        return [
+            self._answer(
+                classes[code],
+                dict(zip(classes, nearest, strict=True)),
+                dict(zip(names, p, strict=True)),
+                [name for name, fit in zip(names, above, strict=True) if fit],
+                neighbors,
+            )
+            for code, nearest, p, above, neighbors in zip(*columns, strict=True)
+        ]
+
+    def _answer(
+        self, label: str, distances: dict[str, float], p_values: dict[str, float], fitting: list[str],
+        neighbors: tuple[Neighbor, ...],
+    ) -> Answer:  # fmt: skip
+        status = self._status(label, fitting)
+        template = NEAREST_BY[self.class_rule]
+        nearest = template.format(label=repr(label), distance=distances[label], metric=self.metric)
+        return Answer(
+            status=status,
+            label=label,
+            distance=distances[label],
+            distances=distances,
+            p_values=p_values,
+            neighbors=neighbors,
+            reason=nearest + self._why(status, label, p_values, fitting),
+            promise=self.promise,
+        )
+
+    def _status(self, label: str, fitting: list[str]) -> Status | None:
+        if label in self.promise.uncalibrated:
+            return "ambiguous" if fitting else None
+        if not fitting:
+            return "unknown"
+        return "known" if fitting == [label] else "ambiguous"
+
+    def _why(self, status: Status | None, label: str, p_values: Mapping[str, float], fitting: list[str]) -> str:
+        """The second half of the sentence."""
+        others = [f"{name!r} (p-value {p_values[name]:.3g})" for name in fitting if name != label]
+        look = f"but {listing(others)} could fit: a person should look."
+        if label in self.promise.uncalibrated:
+            because = f"; {label!r} is uncalibrated ({self.promise.uncalibrated[label]}), "
+            return because + (look if others else "so nothing is promised.")
+        own = f"; its p-value {p_values[label]:.3g} is {'' if label in fitting else 'not '}above {self._bound}"
+        return f"{own}, {look}" if status == "ambiguous" else f"{own} and no other {self._class} fits{self._open}."
+
+    @cached_property
+    def _bound(self) -> str:
+        """`alpha 0.10`, with more digits where it has more."""
+        alpha = self.promise.alpha
+        return f"alpha {alpha:.2f}" if abs(round(alpha, 2) - alpha) < ROUNDING else f"alpha {alpha:.6g}"
+
+    @property
+    def _class(self) -> str:
+        return "calibrated class" if self.promise.uncalibrated else "class"
+
+    @cached_property
+    def _open(self) -> str:
+        """The classes that nothing is known of."""
+        names = listing(repr(label) for label in self.promise.uncalibrated)
+        return f"; uncalibrated, so not ruled out: {names}" if names else ""

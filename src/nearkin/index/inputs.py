@@ -1,0 +1,158 @@
+"""What a caller hands the index: images or embeddings told apart, checked, every problem named at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearkin.contracts import Embed, FloatArray, IntArray, Metric
+from nearkin.errors import IndexError_, listing
+
+LARGEST = 1e15
+"""Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was handed in, as embeddings."""
+
+    vectors: FloatArray
+    """(n, d) float32, not yet checked."""
+    digests: tuple[str, ...]
+    """Empty texts where embeddings were given."""
+    sources: tuple[str, ...]
+    one: bool
+    """Whether it was one image or one (d,) embedding, not a list."""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def read(given: Any, dim: int, embed: Embed | None) -> Given:
+    """A float array or tensor of one or two dimensions is embeddings, as is a list of (d,) ones; all else is images."""
+    if _is_embedding(given, dims=(1, 2)):
+        array = _as_array(given)
+        return _embeddings(np.atleast_2d(array), one=array.ndim == 1)
+    many = isinstance(given, (list, tuple))
+    items = list(given) if many else [given]
+    if not items:
+        return _embeddings(np.zeros((0, dim), dtype=np.float32), one=False)
+    are_embeddings = [_is_embedding(item, dims=(1,)) for item in items]
+    if all(are_embeddings):
+        return _embeddings(_stack([_as_array(item) for item in items]), one=False)
+    if any(are_embeddings):
+        raise IndexError_("a list of both images and embeddings: give one kind in a call.")
+    return _embedded(items, embed, one=not many)
+
+
+def _is_embedding(value: Any, dims: tuple[int, ...]) -> bool:
+    if hasattr(value, "detach"):  # a torch tensor, told without importing torch
+        return bool(value.is_floating_point()) and value.ndim in dims
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim in dims
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _stack(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    sizes = sorted({len(row) for row in rows})
+    if len(sizes) > 1:
+        raise IndexError_(f"embeddings of different lengths in one list: {listing(map(str, sizes))}. Give one length.")
+    return np.stack(rows)
+
+
+def _embeddings(array: np.ndarray[Any, Any], *, one: bool) -> Given:
+    with np.errstate(over="ignore"):  # an infinity is refused by name later
+        vectors = np.ascontiguousarray(array, dtype=np.float32)
+    return Given(vectors, ("",) * len(vectors), ("embedding",) * len(vectors), one)
+
+
+def _embedded(items: list[Any], embed: Embed | None, *, one: bool) -> Given:
+    numbers = [item for item in items if isinstance(item, (bool, int, float, complex, list))]
+    if numbers:
+        raise IndexError_("numbers in a list are no embedding: write numpy.asarray(..., dtype=numpy.float32).")
+    if embed is None:
+        raise IndexError_(
+            "this index has no model, so it cannot take images. Give float embeddings, or open it with its model."
+        )
+    made = embed(items)
+    vectors = np.ascontiguousarray(made.vectors, dtype=np.float32)
+    if not len(vectors) == len(made.digests) == len(made.sources) == len(items):
+        raise IndexError_(f"embed was given {len(items)} images and gave back {len(vectors)} embeddings.")
+    return Given(vectors, tuple(made.digests), tuple(made.sources), one)
+
+
+# -------------------------------------------------------------------------------------------------- checks
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Raise all problems at once; nothing where there are none."""
+    found = [problem for problem in problems if problem]
+    if found:
+        raise IndexError_("\n".join(found))
+
+
+def vector_problems(vectors: FloatArray, dim: int, metric: Metric) -> list[str]:
+    """What is wrong with (n, d) embeddings, rows named."""
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        return [f"embeddings of {vectors.shape[-1]} dimensions; this index holds {dim}."]
+    finite = np.isfinite(vectors).all(axis=1)
+    huge = finite & (np.abs(vectors) > LARGEST).any(axis=1)
+    zero = ~vectors.any(axis=1) if metric == "cosine" else np.zeros(len(vectors), dtype=bool)
+    return [
+        f"{_rows(rows)} {what}"
+        for rows, what in (
+            (~finite, "NaN or infinite numbers. Look at the images, or at the model's training."),
+            (huge, f"numbers beyond {LARGEST:g}. Scale the embeddings down."),
+            (zero, "nothing but zeros, which has no direction to compare by cosine."),
+        )
+        if np.any(rows)
+    ]
+
+
+def _rows(which: Any) -> str:
+    rows = [str(row) for row in np.flatnonzero(which)]
+    return f"row{'s' if len(rows) > 1 else ''} {listing(rows)} of the embeddings hold{'' if len(rows) > 1 else 's'}"
+
+
+def texts(values: Any, n: int, *, default: Sequence[str] | None = None) -> Any:
+    """One text a row: a single text stands for a single row; `None` for the default."""
+    if values is None and default is not None:
+        return default
+    if isinstance(values, str):
+        return [values] if n == 1 else values
+    return list(values) if isinstance(values, Iterable) else values
+
+
+def text_problems(name: str, values: Any, n: int) -> list[str]:
+    """What is wrong with `n` texts."""
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        return [f"{name}: {values!r} is not a list of {n} texts."]
+    wrong = [f"{value!r} at {place}" for place, value in enumerate(values) if not isinstance(value, str)]
+    problems = [f"{name}: {len(values)} given for {n} items."] if len(values) != n else []
+    return problems + ([f"{name} are text as written, but there is {listing(wrong)}. Use str()."] if wrong else [])
+
+
+def id_problems(ids: Sequence[Any], n: int, taken: IntArray) -> list[str]:
+    """What is wrong with `n` new ids beside those (m,) already there."""
+    wrong = [repr(i) for i in ids if isinstance(i, bool) or not isinstance(i, (int, np.integer))]
+    if wrong:
+        return [f"ids are whole numbers, but there is {listing(wrong)}."]
+    present = set(taken.tolist())
+    found = {
+        "below 0 or above 2^63 - 1": [i for i in ids if not 0 <= i <= LARGEST_ID],
+        "given twice": [i for i, count in Counter(ids).items() if count > 1],
+        "in the index already; remove them first, or leave ids out": [i for i in ids if i in present],
+    }
+    problems = [f"ids: {listing(map(str, which))} {_is(which)} {what}." for what, which in found.items() if which]
+    return problems + ([f"ids: {len(ids)} given for {n} items."] if len(ids) != n else [])
+
+
+def _is(values: Sequence[Any]) -> str:
+    return "is" if len(values) == 1 else "are"

@@ -1,0 +1,155 @@
+"""The reference store: labelled embeddings, the truth that caches are rebuilt from. Never changed, only replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.contracts import FloatArray, IntArray, Metric
+from nearkin.errors import did_you_mean, listing
+from nearkin.index.inputs import LARGEST_ID, id_problems, refuse, text_problems, vector_problems
+
+TEXTS = ("labels", "groups", "sources", "digests")
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """n references in the order of their ids, so that ties by position are ties by id."""
+
+    vectors: FloatArray
+    """(n, d)"""
+    ids: IntArray
+    """(n,) ascending."""
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    """Empty text: a group of its own."""
+    sources: tuple[str, ...]
+    digests: tuple[str, ...]
+    """Empty text: given as an embedding, so the image cannot be recognised."""
+    trained: NDArray[np.bool_]
+    """(n,) whether it trained the model."""
+    next_id: int = 0
+    """Ids are not given twice, not even after a removal."""
+
+    def __post_init__(self) -> None:
+        for array in (self.vectors, self.ids, self.trained):
+            array.flags.writeable = False
+
+    @classmethod
+    def empty(cls, dim: int) -> References:
+        """None yet."""
+        vectors = np.zeros((0, dim), dtype=np.float32)
+        return cls(vectors, np.zeros(0, dtype=np.int64), (), (), (), (), np.zeros(0, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    # ------------------------------------------------------------------------------------------ clusters
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """(c,) the labels there are, sorted."""
+        return tuple(sorted(set(self.labels)))
+
+    @cached_property
+    def codes(self) -> IntArray:
+        """(n,) each label's place in `classes`."""
+        code_of = {label: code for code, label in enumerate(self.classes)}
+        return np.array([code_of[label] for label in self.labels], dtype=np.int64)
+
+    @cached_property
+    def by_class(self) -> IntArray:
+        """(n,) positions, those of one class side by side, in the order of `classes`."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """(c,) references a class."""
+        return np.bincount(self.codes, minlength=len(self.classes)).astype(np.int64)
+
+    @property
+    def trained_digests(self) -> frozenset[str]:
+        """Of the images that trained the model."""
+        return frozenset(d for d, trained in zip(self.digests, self.trained, strict=True) if trained and d)
+
+    @cached_property
+    def class_sizes(self) -> dict[str, int]:
+        """References a class, by its label."""
+        return dict(zip(self.classes, self.counts.tolist(), strict=True))
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """(c,) where each class begins in `by_class`."""
+        return (np.cumsum(self.counts) - self.counts).astype(np.int64)
+
+    @cached_property
+    def columns(self) -> IntArray:
+        """(n,) each reference's place in `by_class`."""
+        return np.argsort(self.by_class)
+
+    @cached_property
+    def means(self) -> NDArray[np.float64]:
+        """(c, d) the mean embedding of each class."""
+        sums = np.add.reduceat(self.vectors[self.by_class].astype(np.float64), self.starts, axis=0)
+        means: NDArray[np.float64] = sums / self.counts[:, None]
+        return means
+
+    # ------------------------------------------------------------------------------------------- changes
+
+    def added(
+        self, vectors: FloatArray, *, labels: Sequence[str], groups: Sequence[str], sources: Sequence[str],
+        digests: Sequence[str], trained: Sequence[bool], trained_digests: Set[str], ids: Sequence[int] | None,
+        metric: Metric,
+    ) -> tuple[References, list[int]]:  # fmt: skip
+        """These and (m, d) more; and the ids of the new ones, in the order given. All problems are raised at once."""
+        n = len(vectors)
+        new_ids = list(range(self.next_id, self.next_id + n) if ids is None else ids)
+        given = dict(zip(TEXTS, (labels, groups, sources, digests), strict=True))
+        refuse(
+            vector_problems(vectors, self.vectors.shape[1], metric)
+            + [problem for name, values in given.items() for problem in text_problems(name, values, n)]
+            + ([f"trained: {len(trained)} given for {n} items."] if len(trained) != n else [])
+            + id_problems(new_ids, n, self.ids)
+        )
+        flags = [bool(flag) or digest in trained_digests for flag, digest in zip(trained, digests, strict=True)]
+        return self._joined(vectors, np.array(new_ids, dtype=np.int64), given, np.array(flags, dtype=bool))
+
+    def _joined(
+        self, vectors: FloatArray, ids: IntArray, given: dict[str, Sequence[str]], trained: NDArray[np.bool_]
+    ) -> tuple[References, list[int]]:
+        all_ids = np.concatenate([self.ids, ids])
+        order = np.argsort(all_ids)
+        texts = {name: (*getattr(self, name), *map(str, values)) for name, values in given.items()}
+        joined = References(
+            vectors=np.concatenate([self.vectors, vectors])[order],
+            ids=all_ids[order],
+            trained=np.concatenate([self.trained, trained])[order],
+            next_id=max(self.next_id, min(int(ids.max(initial=-1)) + 1, LARGEST_ID)),
+            **{name: tuple(values[i] for i in order) for name, values in texts.items()},
+        )
+        return joined, ids.tolist()
+
+    def positions(self, what: str, wanted: Iterable[Any]) -> IntArray:
+        """(m,) positions of the `ids`, `labels` or `groups` wanted; each one that is not there is an error."""
+        there = self.ids.tolist() if what == "ids" else getattr(self, what)
+        names = set(there) - {""} if what == "groups" else set(there)
+        asked = list(dict.fromkeys(wanted))
+        missing = [name for name in asked if name not in names]
+        if what == "ids" and missing:
+            refuse([f"ids: the index holds no {listing(map(str, missing))}."])
+        refuse(f"{what}: the index holds no {name!r}.{did_you_mean(str(name), names)}" for name in missing)
+        chosen = set(asked)
+        return np.array([place for place, value in enumerate(there) if value in chosen], dtype=np.int64)
+
+    def without(self, positions: IntArray) -> References:
+        """All but those at (m,) positions."""
+        keep = np.ones(len(self), dtype=bool)
+        keep[positions] = False
+        kept = np.flatnonzero(keep)
+        texts: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in kept) for name in TEXTS}
+        return replace(self, vectors=self.vectors[kept], ids=self.ids[kept], trained=self.trained[kept], **texts)

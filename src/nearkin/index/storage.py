@@ -1,0 +1,167 @@
+"""An index on disk: a folder whose files are confirmed by hash before any is read, then checked again as parsed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nearkin.errors import DamagedError, IndexError_, NearkinError, listing
+from nearkin.files import MANIFEST, read_bundle, read_manifest, save_bundle, sha256, to_json
+from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
+from nearkin.index.calibration import Calibration
+from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
+from nearkin.index.references import TEXTS as REFERENCE_TEXTS
+from nearkin.index.references import References
+from nearkin.index.settings import Settings
+
+FORMAT, VERSION = "nearkin index", 1
+REFERENCES, REFERENCE_TEXTS_FILE = "references.safetensors", "references.json"
+CALIBRATION, CALIBRATION_TEXTS_FILE = "calibration.safetensors", "calibration.json"
+TRAINED, FAISS = "trained.json", "faiss.index"
+OWN = frozenset({REFERENCES, REFERENCE_TEXTS_FILE, CALIBRATION, CALIBRATION_TEXTS_FILE, TRAINED, FAISS})
+A_BUNDLE_WRITES = re.compile(r"manifest\.json|.+-[0-9a-f]{16}(\..*)?|\..+\.tmp")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that an index folder holds."""
+
+    settings: Settings
+    references: References
+    calibration: Calibration
+    trained_digests: frozenset[str]
+    faiss: bytes
+    """The cache, as FAISS wrote it."""
+    model: Mapping[str, bytes] = field(default_factory=dict)
+    """The model's files, where the index takes them along."""
+
+
+def write(folder: Path, contents: Contents) -> None:
+    """Make the contents the folder's state, all at once. `IndexError_` where the folder holds anything else."""
+    _check_folder(folder)
+    clash = sorted(OWN & set(contents.model))
+    if clash:
+        raise IndexError_(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
+    references, calibration = contents.references, contents.calibration
+    vectors, ids, trained = references.vectors, references.ids, references.trained
+    files = {
+        REFERENCES: save({"vectors": vectors, "ids": ids, "trained": trained}),
+        REFERENCE_TEXTS_FILE: to_json({name: getattr(references, name) for name in REFERENCE_TEXTS}),
+        CALIBRATION: save({"vectors": calibration.vectors, "scores": calibration.scores}),
+        CALIBRATION_TEXTS_FILE: to_json(
+            {name: getattr(calibration, name) for name in CALIBRATION_TEXTS} | {"fresh": sorted(calibration.fresh)}
+        ),
+        TRAINED: to_json(sorted(contents.trained_digests)),
+        FAISS: contents.faiss,
+    }
+    meta = {**asdict(contents.settings), "next_id": references.next_id}
+    save_bundle(folder, {**files, **contents.model}, meta, format_name=FORMAT, version=VERSION)
+
+
+def _check_folder(folder: Path) -> None:
+    """Saving clears what its manifest does not list, so nothing else may be there."""
+    if folder.exists() and not folder.is_dir():
+        raise IndexError_(f"{folder}: this is a file. Save the index into a folder of its own.")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    foreign = [name for name in there if not A_BUNDLE_WRITES.fullmatch(name)]
+    if foreign:
+        raise IndexError_(f"{folder}: holds {listing(foreign)}, which no index wrote. Save into a folder of its own.")
+    if MANIFEST in there:
+        try:
+            read_manifest(folder, format_name=FORMAT, version=VERSION)
+        except DamagedError as error:
+            raise IndexError_(f"{error}\nNothing was saved over it. Save into another folder.") from error
+
+
+def read(folder: Path) -> Contents:
+    """What a folder holds, every file confirmed. `DamagedError` names the file that is not as it was written."""
+    bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
+    _check_manifest_bytes(folder)
+    missing = sorted(OWN - set(bundle.files))
+    if missing:
+        raise DamagedError(f"{folder / MANIFEST}: lists no {listing(missing)}, so this is not a whole index.")
+    files = bundle.files
+    with _naming(folder / MANIFEST):
+        meta = dict(bundle.meta)
+        next_id = int(meta.pop("next_id"))
+        settings = Settings(**meta)
+    references = _references(folder, files, settings, next_id)
+    calibration = _calibration(folder, files, settings, references)
+    with _naming(folder / TRAINED):
+        trained = json.loads(files[TRAINED])
+        refuse(text_problems("trained digests", trained, len(trained)))
+    model = {name: data for name, data in files.items() if name not in OWN}
+    return Contents(settings, references, calibration, frozenset(trained), files[FAISS], model)
+
+
+def _check_manifest_bytes(folder: Path) -> None:
+    """The manifest's checksum covers what it says; this covers how it is written, white space included."""
+    body = read_manifest(folder, format_name=FORMAT, version=VERSION)
+    if (folder / MANIFEST).read_bytes() != to_json({**body, "checksum": sha256(to_json(body))}):
+        raise DamagedError(f"{folder / MANIFEST}: changed since it was written. Restore it from a copy.")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a `DamagedError` that names the file."""
+    try:
+        yield
+    except DamagedError:
+        raise
+    except (NearkinError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"{path}: does not hold what an index needs: {error}") from error
+
+
+def _references(folder: Path, files: Mapping[str, bytes], settings: Settings, next_id: int) -> References:
+    with _naming(folder / REFERENCES):
+        tensors = load(files[REFERENCES])
+        vectors = _tensor(tensors, "vectors", np.float32, 2)
+        ids, trained = _tensor(tensors, "ids", np.int64, 1), _tensor(tensors, "trained", np.bool_, 1)
+        refuse(vector_problems(vectors, settings.dim, settings.metric))
+        refuse(id_problems(ids.tolist(), len(vectors), np.zeros(0, dtype=np.int64)))
+        if len(trained) != len(vectors) or (np.diff(ids) <= 0).any() or next_id < ids.max(initial=0):
+            raise ValueError("its tensors do not belong together.")
+    with _naming(folder / REFERENCE_TEXTS_FILE):
+        texts = _texts(json.loads(files[REFERENCE_TEXTS_FILE]), REFERENCE_TEXTS, len(vectors))
+    return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, **texts)
+
+
+def _calibration(
+    folder: Path, files: Mapping[str, bytes], settings: Settings, references: References
+) -> Calibration:
+    with _naming(folder / CALIBRATION):
+        tensors = load(files[CALIBRATION])
+        vectors, scores = _tensor(tensors, "vectors", np.float32, 2), _tensor(tensors, "scores", np.float32, 1)
+        refuse(vector_problems(vectors, settings.dim, settings.metric))
+        if len(scores) != len(vectors) or not (np.isfinite(scores) & (scores >= 0)).all():
+            raise ValueError("its scores are not one distance an item.")
+    with _naming(folder / CALIBRATION_TEXTS_FILE):
+        said = json.loads(files[CALIBRATION_TEXTS_FILE])
+        texts = _texts(said, CALIBRATION_TEXTS, len(vectors))
+        fresh = frozenset(said["fresh"])
+        enough = {label for label, n in references.class_sizes.items() if n >= settings.k}
+        if not fresh <= enough & set(texts["labels"]):
+            raise ValueError("it calls classes calibrated that cannot be.")
+    return Calibration(vectors=vectors, scores=scores, fresh=fresh, **texts)
+
+
+def _tensor(tensors: Mapping[str, NDArray[Any]], name: str, dtype: Any, dims: int) -> NDArray[Any]:
+    tensor = tensors[name]
+    if tensor.dtype != dtype or tensor.ndim != dims:
+        raise ValueError(f"{name} is {tensor.dtype} of {tensor.ndim} dimensions.")
+    return tensor
+
+
+def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:
+    refuse(problem for name in names for problem in text_problems(name, said[name], n))
+    return {name: tuple(said[name]) for name in names}

@@ -1,0 +1,199 @@
+"""A trained model: backbone and method in one module, saved as safetensors and JSON, rebuilt from them alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, Loss, Method, Structure
+from nearkin.data.images import Picture, decode, fit
+from nearkin.errors import DamagedError, PluginError
+from nearkin.files import sha256, to_json
+from nearkin.recipe.model import Recipe, Selection
+from nearkin.registry import Registries
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+VERSION = 1
+EMBED_BATCH = 64
+"""Images at a time: large enough to keep two cores busy, small enough for any memory."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that it takes to build the model again, weights apart."""
+
+    seed: int
+    classes: tuple[str, ...]
+    backbone: Selection
+    method: Selection
+    loss: Selection | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
+        """What a recipe asks for."""
+        return cls(recipe.seed, classes, recipe.backbone, recipe.method, recipe.loss)
+
+
+class Model(nn.Module):
+    """Images in [0, 1] to a loss (training) or to transformed embeddings (everything else)."""
+
+    def __init__(self, blueprint: Blueprint, backbone: Backbone, method: Method) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        self.backbone = backbone
+        self.method = method
+        self.input = backbone.input
+        self.trained_on: frozenset[str] = frozenset()
+        """Digests of the images that trained it or an ancestor."""
+        shape = (1, backbone.input.channels, 1, 1)
+        self.register_buffer("mean", torch.tensor(backbone.input.mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.input.std).view(shape), persistent=False)
+
+    def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Tensor:
+        """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> scalar loss. Each image is embedded once."""
+        return self.method.loss(self.raw(images), labels, structure)
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""
+        return self.backbone((images - self.mean) / self.std)
+
+    @torch.inference_mode()
+    def embed_tensor(self, images: FloatArray) -> FloatArray:
+        """(n, channels, h, w) in [0, 1] -> (n, d) float32, transformed; in evaluation mode."""
+        training = self.training
+        self.eval()
+        chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
+        device = next(self.parameters()).device
+        parts = [self.method.transform(self.raw(torch.from_numpy(chunk).to(device))).cpu() for chunk in chunks]
+        self.train(training)
+        return cast(FloatArray, torch.cat(parts).numpy().astype(np.float32, copy=False))
+
+    def embed(self, images: Sequence[Any]) -> Embedded:
+        """Paths, PIL images or arrays -> their embeddings, as the index takes them."""
+        pictures = [decode(image) for image in images]
+        return Embedded(
+            vectors=self.embed_tensor(self._stack(pictures)),
+            digests=tuple(picture.digest for picture in pictures),
+            sources=tuple(picture.source for picture in pictures),
+        )
+
+    def _stack(self, pictures: Sequence[Picture]) -> FloatArray:
+        shape = (0, self.input.channels, *self.input.size)
+        return np.stack([fit(p.pixels, self.input) for p in pictures]) if pictures else np.zeros(shape, np.float32)
+
+    def files(self) -> dict[str, bytes]:
+        """The model as the run folder and a saved index hold it."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        description = {
+            "version": VERSION,
+            **_plain(self.blueprint),
+            "input": asdict(self.input),
+            "metric": self.method.metric,
+            "class_rule": self.method.class_rule,
+            "embedding_dim": self.backbone.embedding_dim,
+            "trained_on": sorted(self.trained_on),
+        }
+        return {WEIGHTS: save(weights), DESCRIPTION: to_json(description)}
+
+    def digest(self) -> str:
+        """A hash of weights and description: what embeddings are kept under."""
+        return sha256(b"".join(self.files().values()))
+
+
+def _plain(blueprint: Blueprint) -> dict[str, Any]:
+    def selection(chosen: Selection | None) -> dict[str, Any] | None:
+        return chosen and {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
+
+    return {
+        "seed": blueprint.seed,
+        "classes": list(blueprint.classes),
+        **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
+    }
+
+
+def build_model(blueprint: Blueprint, registries: Registries) -> Model:
+    """An untrained model: its first weights follow the seed alone, and the global generator is left as it was."""
+    build = Build(seed=blueprint.seed, classes=blueprint.classes)
+    with seeded(blueprint.seed):
+        backbone: Backbone = _make(blueprint.backbone, build, registries, wants=("input", "embedding_dim"))
+        build = replace(build, input=backbone.input, embedding_dim=backbone.embedding_dim)
+        loss: Loss | None = blueprint.loss and _make(blueprint.loss, build, registries, wants=("__call__",))
+        wants = ("metric", "class_rule", "loss", "transform", "compare")
+        method: Method = _make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
+        return Model(blueprint, backbone, method)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global generators seeded inside, restored outside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _make(selection: Selection, build: Build, registries: Registries, *, wants: Sequence[str]) -> Any:
+    """Run one factory; hold what it returns to its contract, naming whose it is."""
+    component = registries.of(selection.kind).get(selection.type)
+    made = component.factory(selection.options, build)
+    missing = [name for name in wants if not hasattr(made, name)]
+    if missing:
+        raise PluginError(
+            f"the {component.kind} {component.qualified} made a {type(made).__name__} without {', '.join(missing)}; "
+            "nearkin.contracts says what it must have."
+        )
+    return made
+
+
+def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -> Model:
+    """The model that `Model.files` described. Errors name `where`."""
+    description = _read_description(files[DESCRIPTION], where)
+    try:
+        model = build_model(_blueprint(description, registries), registries)
+        model.load_state_dict(load(files[WEIGHTS]))
+        model.trained_on = frozenset(description["trained_on"])
+        described = _described_input(description["input"])
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise DamagedError(
+            f"{where}: the weights and their description do not belong together, or the installed plugin changed: {error}"
+        ) from error
+    if described != model.input:
+        raise DamagedError(f"{where}: was trained on {described}, but the installed backbone takes {model.input}.")
+    return model.eval()
+
+
+def _read_description(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        description = json.loads(data)
+        version = description["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedError(f"{where}: {DESCRIPTION} cannot be read: {error}") from error
+    if version != VERSION:
+        raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {VERSION}.")
+    return cast(dict[str, Any], description)
+
+
+def _blueprint(description: Mapping[str, Any], registries: Registries) -> Blueprint:
+    def selection(kind: Any) -> Selection | None:
+        said = description[kind]
+        if said is None:
+            return None
+        options = registries.of(kind).get(said["type"]).options
+        return Selection(kind, said["type"], options.model_validate_json(json.dumps(said["options"])))
+
+    backbone, method = selection("backbone"), selection("method")
+    if backbone is None or method is None:
+        raise ValueError("it names no backbone or no method")
+    return Blueprint(description["seed"], tuple(description["classes"]), backbone, method, selection("loss"))
+
+
+def _described_input(said: Mapping[str, Any]) -> InputSpec:
+    return InputSpec(tuple(said["size"]), said["channels"], tuple(said["mean"]), tuple(said["std"]))

@@ -1,0 +1,59 @@
+"""What the sections of a recipe must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nearkin.contracts import Component, StructureKind
+from nearkin.errors import listing
+from nearkin.recipe.model import DataOptions
+from nearkin.recipe.problems import Problems
+from nearkin.registry import Registries
+
+
+def check_labels(data: DataOptions, problems: Problems) -> None:
+    """No label twice, and none both known and unknown."""
+    known = data.known or ()
+    unknown = data.unknown if isinstance(data.unknown, tuple) else ()
+    for key, labels in (("known", known), ("unknown", unknown)):
+        first = {label: position for position, label in reversed([*enumerate(labels)])}
+        for position, label in enumerate(labels):
+            if first[label] < position:
+                problems.add(("data", key, position), f"the label {label!r} is listed twice. Delete one.")
+    both = {*known} & {*unknown}
+    for position, label in enumerate(unknown):
+        if label in both:
+            problems.add(("data", "unknown", position), f"the label {label!r} is in 'known' too. Delete one of them.")
+
+
+def check_loss(method: Component, has_loss: bool, registries: Registries, problems: Problems) -> None:
+    """The recipe names a loss where, and only where, its method takes one."""
+    if method.uses_loss and not has_loss:
+        names = registries.loss.names()
+        mend = f"Add loss: {{type: {names[0]}}}. There are {listing(names)}." if names else "None is registered."
+        problems.add(("method", "type"), f"the method {method.name!r} needs a loss, and the recipe names none. {mend}")
+    if has_loss and not method.uses_loss:
+        problems.add(("loss",), f"the method {method.name!r} has its own loss. Delete this section.", at_key=True)
+
+
+def check_structure(
+    sampler: Component, takers: Sequence[Component], registries: Registries, problems: Problems
+) -> None:
+    """The sampler's batches have a structure that the method, or the loss it leaves that to, can use."""
+    takes = [structure for taker in takers for structure in taker.takes]
+    if sampler.yields is None or sampler.yields in takes:
+        return
+    taker = takers[-1]
+    others = [other.name for other in registries.of(taker.kind) if sampler.yields in other.takes]
+    samplers = [other.name for other in registries.sampler if other.yields in takes]
+    problems.add(
+        ("sampler", "type"),
+        f"{sampler.name!r} yields {_told(sampler.yields)}, but the {taker.kind} {taker.name!r} takes "
+        f"{' or '.join(_told(structure) for structure in takes) or 'nothing'}. "
+        f"Samplers that fit it: {listing(samplers) or 'none'}. "
+        f"A {taker.kind} that takes {_told(sampler.yields)}: {listing(others) or 'none'}.",
+    )
+
+
+def _told(structure: StructureKind) -> str:
+    return "episodes" if structure == "episode" else structure

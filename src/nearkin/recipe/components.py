@@ -1,0 +1,127 @@
+"""Finds the component that a section names, and checks its options; says what to do where it is not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from nearkin.contracts import Component, Kind, Options
+from nearkin.errors import listing
+from nearkin.hookspecs import HOOK_OF_KIND
+from nearkin.recipe.check import check_model
+from nearkin.recipe.model import Selection
+from nearkin.recipe.nearest import did_you_mean
+from nearkin.recipe.plain_words import describe, in_quotes
+from nearkin.recipe.problems import KeyPath, Problems
+from nearkin.registry import PluginStatus, Registries, Registry
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A section whose component is there; `selection` is `None` where its options are wrong."""
+
+    component: Component
+    selection: Selection | None
+
+
+def choose(kind: Kind, data: Any, path: KeyPath, registries: Registries, problems: Problems) -> Chosen | None:
+    """Read `{type: NAME, **options}`."""
+    name = _type_name(kind, data, path, registries, problems)
+    component = _find(kind, name, (*path, "type"), registries, problems) if name is not None else None
+    if name is None or component is None:
+        return None
+    rest = {key: value for key, value in data.items() if key != "type"}
+    options = _check_options(component, rest, path, problems)
+    return Chosen(component, Selection(kind, name, options) if options is not None else None)
+
+
+def _type_name(kind: Kind, data: Any, path: KeyPath, registries: Registries, problems: Problems) -> str | None:
+    example = f"{{type: {next(iter(registries.of(kind).names()), 'NAME')}}}"
+    if not isinstance(data, dict):
+        mend = f"Write {{type: {data}}}." if isinstance(data, str) else f"Write it as in {example}."
+        problems.add(path, f"wants a section that names {a(kind)}, not {describe(data)}. {mend}")
+    elif "type" not in data:
+        names = listing(registries.of(kind).names())
+        problems.add((*path, "type"), f"missing: name {a(kind)}, as in {example}. There are {names or 'none'}.")
+    elif not isinstance(data["type"], str):
+        type_path = (*path, "type")
+        scalar = not isinstance(data["type"], list | dict)
+        written = problems.spots[type_path].written if type_path in problems.spots else None
+        wants = f"wants the name of {a(kind)}, not {describe(data['type'])}."
+        problems.add(type_path, in_quotes(type_path, data["type"], written) if scalar else wants)
+    else:
+        return str(data["type"])
+    return None
+
+
+def a(kind: Kind) -> str:
+    """The kind with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _find(kind: Kind, name: str, path: KeyPath, registries: Registries, problems: Problems) -> Component | None:
+    registry = registries.of(kind)
+    found = [component for component in registry if component.qualified == name] or registry.named(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        problems.add(path, registry.ambiguity(found), missing_plugin=True)
+    else:
+        message, missing = _unknown(registry, name, registries.broken)
+        problems.add(path, message, missing_plugin=missing)
+    return None
+
+
+def _unknown(registry: Registry, name: str, broken: tuple[PluginStatus, ...]) -> tuple[str, bool]:
+    """What to say of a name that nothing bears, and whether a plugin is what is missing."""
+    kind = registry.kind
+    near = did_you_mean(name, [*registry.names(), *(component.qualified for component in registry)])
+    suspects = [plugin for plugin in broken if _may_hold(plugin, name)]
+    all_names = f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
+    if near and not suspects:
+        return f"unknown {kind} {name!r}.{near} {all_names}", False
+    told = "".join(f" It may be in a broken plugin: {_reason(plugin)}." for plugin in suspects or broken)
+    there_are = f"Registered: {listing(registry.names())}." if len(registry) else f"No {kind} is registered."
+    mend = "Install the plugin that brings it, or pass --plugin FILE; 'nearkin plugins' shows what is installed."
+    return f"unknown {kind} {name!r}.{near} {there_are}{told} {mend}", True
+
+
+def _reason(plugin: PluginStatus) -> str:
+    return f"{plugin.name} of {plugin.distribution} {plugin.version} ({plugin.problems[0]})"
+
+
+def _may_hold(plugin: PluginStatus, name: str) -> bool:
+    """Whether a plugin's name or distribution contains the wanted one, or a part of `distribution:name`."""
+    own = _folded(f"{plugin.name} {plugin.distribution}")
+    return any(_folded(part) in own for part in name.split(":") if part)
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _check_options(component: Component, data: dict[str, Any], path: KeyPath, problems: Problems) -> Options | None:
+    """The options. A plugin whose own checks break, or whose defaults cannot be written out, is told apart."""
+    try:
+        options = check_model(component.options, data, path, problems)
+    # A plugin's validators may raise anything; whichever it is, the recipe's other problems are told too.
+    except Exception as error:
+        message = f"{component.qualified} broke while it checked its options: {type(error).__name__}: {error}."
+        problems.add(path, f"{message} Its plugin must mend that.", missing_plugin=True)
+        return None
+    if options is not None and not _reads_back(options):
+        message = f"the options of {component.qualified} do not read back the same from a written recipe."
+        problems.add(path, f"{message} Its plugin must mend that.", missing_plugin=True)
+        return None
+    return options
+
+
+def _reads_back(options: Options) -> bool:
+    """Whether a run's resolved recipe would give these options again; found out now, not when the run is opened."""
+    try:
+        text = json.dumps(options.model_dump(mode="json", by_alias=True), allow_nan=False)
+        return bool(type(options).model_validate_json(text) == options)
+    # Serialisers are the plugin's own too.
+    except Exception:
+        return False

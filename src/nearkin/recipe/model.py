@@ -1,0 +1,141 @@
+"""The recipe: what a run is asked to do, typed, frozen, every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nearkin.contracts import Kind, Options
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class DataOptions(Options):
+    """Which images, which classes are known, and how many of each go where."""
+
+    source: Literal["digits", "folder", "manifest"]
+    """`digits`: scikit-learn's 1,797 handwritten digits. `folder`: a folder a class. `manifest`: a CSV file."""
+    path: str | None = None
+    """Of a folder or manifest. A relative one is looked up in the folder that NEARKIN_DATA names, else in ./data."""
+    known: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """The classes to learn, as text. Left out: every label of the source that is not in `unknown`."""
+    unknown: Literal["rest"] | tuple[str, ...] = ()
+    """Classes that are never learned, only asked about, in test. `rest`: all that are not known."""
+    shots: Positive = 10
+    """Images a class to train on. They are the index's references too."""
+    select: Count = 10
+    """Images a class for early stopping and choices; 0 for none."""
+    calibrate: Count = 20
+    """Images a class to calibrate `unknown`; 0 for none."""
+    test: Positive | None = None
+    """Images a class for figures; left out: all that remain."""
+    seed: int | None = None
+    """Draws the splits. Left out: the recipe's seed."""
+
+    @model_validator(mode="after")
+    def _path_where_needed(self) -> DataOptions:
+        if (self.path is None) != (self.source == "digits"):
+            raise ValueError("source 'digits' takes no path" if self.path else f"source {self.source!r} needs a path")
+        return self
+
+
+class OptimizerOptions(Options):
+    """How weights move. torch.optim's Adam, AdamW or SGD."""
+
+    type: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For sgd alone."""
+
+
+class ScheduleOptions(Options):
+    """How the learning rate changes over the run."""
+
+    type: Literal["constant", "linear", "cosine"] = "cosine"
+    """After the warm-up: stay, or fall to zero along a line or half a cosine."""
+    warmup: Count = 0
+    """Steps that rise linearly from 0 to the full rate."""
+
+
+class EarlyStoppingOptions(Options):
+    """When to stop, judged on the select split alone; the best weights are kept."""
+
+    every: Positive = 20
+    """Steps between two looks."""
+    patience: Positive = 10
+    """Looks without a better score before stopping."""
+
+
+class AugmentOptions(Options):
+    """Random affine changes of each training image of each batch, on the device."""
+
+    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Rotation, up to this either way."""
+    translate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Shift, up to this share of the side either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Zoom, from 1 - scale to 1 + scale."""
+
+
+class TrainOptions(Options):
+    """How long, how fast, where."""
+
+    steps: Positive | None = None
+    """Optimiser steps. Give this or `epochs`."""
+    epochs: Positive | None = None
+    """Passes; the sampler says how many steps one takes."""
+    optimizer: OptimizerOptions = OptimizerOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    early_stopping: EarlyStoppingOptions | None = EarlyStoppingOptions()
+    """`null` for none."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Gradients are scaled down to this L2 norm where theirs is larger."""
+    augment: AugmentOptions | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoint_every: Positive = 50
+    """Steps between two checkpoints: what a kill can cost."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainOptions:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of steps and epochs")
+        return self
+
+
+class IndexOptions(Options):
+    """How the index compares and when it says unknown."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """The promised upper bound on the share of a known class's images that are flagged unknown."""
+    k: Positive = 1
+    """A class's outlier score is the distance to its k-th nearest reference."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A component as the recipe names it, with its options checked and filled in."""
+
+    kind: Kind
+    type: str
+    options: Options
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A validated recipe. `resolved()` in `nearkin.recipe` writes it out in full."""
+
+    name: str
+    seed: int
+    data: DataOptions
+    backbone: Selection
+    method: Selection
+    sampler: Selection
+    loss: Selection | None
+    train: TrainOptions
+    index: IndexOptions
+    evaluate: tuple[Selection, ...]

@@ -1,0 +1,211 @@
+"""What pydantic finds wrong with a section, in plain words and with the mend."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from nearkin.errors import listing
+from nearkin.recipe.nearest import did_you_mean
+from nearkin.recipe.problems import KeyPath
+from nearkin.recipe.yaml_scalars import plain_value
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "a section (key: value)",
+    "model": "a section (key: value)",
+    "model_attributes": "a section (key: value)",
+    "dataclass": "a section (key: value)",
+}
+"""pydantic's name of a type -> what a recipe calls it. Its errors are `int_type`, `int_parsing`, `int_from_float`."""
+
+_LIMITS = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "finite_number": "must be a finite number",
+    "too_short": "needs at least {min_length} entries",
+    "too_long": "takes at most {max_length} entries",
+    "string_too_short": "needs at least {min_length} characters",
+    "string_too_long": "takes at most {max_length} characters",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong, inside a section."""
+
+    path: KeyPath
+    message: str
+    at_key: bool = False
+    """Blame the key rather than its value."""
+    quotes: bool = False
+    """Whether quotes would mend it: text is wanted, and the value was read as a number, true, false or null."""
+
+
+def findings(errors: Sequence[ErrorDetails], data: Any, model: type[BaseModel]) -> Iterator[Finding]:
+    """One a place: what the branches of a union each want is told together, and only where the value goes wrong."""
+    of_path: dict[KeyPath, list[ErrorDetails]] = {}
+    for error in errors:
+        of_path.setdefault(_data_path(error, data), []).append(error)
+    above = {path[:length] for path in of_path for length in range(len(path))}
+    for path, found in of_path.items():
+        if path not in above:
+            yield _finding(path, found, data, model)
+
+
+def _data_path(error: ErrorDetails, data: Any) -> KeyPath:
+    """`loc` without the names of union branches that pydantic puts in it."""
+    path: list[str | int] = []
+    last = len(error["loc"]) - 1
+    for position, part in enumerate(error["loc"]):
+        if _has(data, part):
+            data = data[part]
+            path.append(part)
+        elif position == last and error["type"] == "missing":
+            path.append(part)
+    return tuple(path)
+
+
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(data, list):
+        return isinstance(part, int) and 0 <= part < len(data)
+    return isinstance(data, dict) and part in data
+
+
+def _finding(path: KeyPath, found: list[ErrorDetails], data: Any, model: type[BaseModel]) -> Finding:
+    first = found[0]
+    if first["type"] == "missing":
+        return Finding(path, "missing, and it has no default.")
+    if first["type"] == "extra_forbidden":
+        return Finding(path, unknown_key(str(path[-1]), _keys_at(model, path[:-1])), at_key=True)
+    value = value_at(data, path)
+    told = list(dict.fromkeys(limit for error in found if (limit := _limit(error, value))))
+    wanted = list(dict.fromkeys(kind for error in found if (kind := _wanted(error))))
+    if told:
+        also = f" (or {_either(wanted)})" if wanted else ""
+        return Finding(path, " ".join(told) + also, at_key=isinstance(value, dict))
+    if path and isinstance(path[-1], str) and any(NoneType in get_args(kind) for kind in _annotations_at(model, path)):
+        wanted.append("null")
+    quotes = "text" in wanted and not isinstance(value, str | list | dict)
+    return Finding(path, f"wants {_either(wanted)}, not {describe(value)}.{_mend(wanted, value)}", quotes=quotes)
+
+
+def value_at(data: Any, path: KeyPath) -> Any:
+    """What stands at `path`."""
+    for part in path:
+        data = data[part]
+    return data
+
+
+def unknown_key(key: str, valid: Sequence[str]) -> str:
+    """`unknown key.`, the nearest valid one, and the valid ones."""
+    glued = f" Put a space after the ':' of {key!r}." if ":" in key else ""
+    there_are = f" The keys here are {listing(valid, most=20)}." if valid else " It takes no keys here."
+    return f"unknown key.{glued or did_you_mean(key, valid) or there_are}"
+
+
+def _limit(error: ErrorDetails, value: Any) -> str:
+    """What a validator or a limit says; nothing where the value is of a wrong kind."""
+    context = error.get("ctx", {})
+    if error["type"] in ("value_error", "assertion_error"):
+        return str(context.get("error") or "this value cannot be.")
+    if error["type"] in _LIMITS:
+        have = len(value) if isinstance(value, str | list | dict) and "length" in _LIMITS[error["type"]] else value
+        shown = describe(have) if isinstance(have, str) else f"{have}"
+        limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
+        return f"{_LIMITS[error['type']].format(**limits)}, not {shown}."
+    if _wanted(error):
+        return ""
+    return f"{error['msg'].replace('Input should be', 'must be').rstrip('.')}, not {describe(value)}."
+
+
+def _wanted(error: ErrorDetails) -> str:
+    """`'adam', 'adamw' or 'sgd'`, `a whole number`; nothing for an error of another sort."""
+    if error["type"] in ("literal_error", "enum"):
+        return str(error.get("ctx", {})["expected"])
+    if error["type"] == "none_required":
+        return "null"
+    kind = re.fullmatch(r"(\w+?)_(type|parsing|parsing_size|from_float)", error["type"])
+    return _KINDS.get(kind[1], "") if kind else ""
+
+
+def _either(wanted: Sequence[str]) -> str:
+    return " or ".join(wanted)
+
+
+def describe(value: Any) -> str:
+    """`the text 'x'`, `the number 3`, `true`, `a list`: long text is cut."""
+    if isinstance(value, str):
+        return f"the text {value if len(value) <= 60 else value[:57] + '...'!r}"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "a section"
+
+
+def _mend(wanted: Sequence[str], value: Any) -> str:
+    if isinstance(value, str) and (near := did_you_mean(value, re.findall(r"'([^']*)'", " ".join(wanted)))):
+        return near
+    if "a list" in wanted and not isinstance(value, dict):
+        return " A list is written [a, b]."
+    if "a whole number" in wanted and isinstance(value, float) and value.is_integer():
+        return f" Write {int(value)}."
+    numbers = {"a whole number", "a number", "true or false"} & {*wanted}
+    if numbers and isinstance(value, str) and len(value) < 100 and isinstance(plain_value(value), int | float):
+        return " Write it without quotes."
+    return ""
+
+
+def in_quotes(path: KeyPath, value: Any, written: str | None) -> str:
+    """How to write what YAML reads as a number, true, false or null where text is wanted, as labels usually are."""
+    label = path[:2] in (("data", "known"), ("data", "unknown"))
+    if written == "":
+        return "wants text, and there is none."
+    wants = "labels are text, exactly as written" if label else f"wants text, not {describe(value)}"
+    return f'{wants}: write "{written or json.dumps(value)}" in quotes.'
+
+
+def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys of the section at `path`."""
+    models = [found for annotation in _annotations_at(model, path) for found in _models_in(annotation)]
+    return list(dict.fromkeys(key for one in models for key in _fields(one)))
+
+
+def _annotations_at(model: type[BaseModel], path: KeyPath) -> list[Any]:
+    """What the value at `path`, or the list it is in, may be by the models' annotations."""
+    annotations: list[Any] = [model]
+    for part in path:
+        if isinstance(part, str):
+            models = [found for annotation in annotations for found in _models_in(annotation)]
+            annotations = [fields[part] for one in models if part in (fields := _fields(one))]
+    return annotations
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Key in a recipe -> annotation."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]

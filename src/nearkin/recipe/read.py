@@ -1,0 +1,170 @@
+"""Reads a recipe: text, overrides, sections, then what sections must agree on; all problems at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from nearkin.contracts import Kind, Options
+from nearkin.errors import Problem, RecipeError, listing
+from nearkin.recipe.agreement import check_labels, check_loss, check_structure
+from nearkin.recipe.check import check_model, plain_data
+from nearkin.recipe.components import Chosen, a, choose
+from nearkin.recipe.model import DataOptions, IndexOptions, Recipe, Selection, TrainOptions
+from nearkin.recipe.overrides import apply_overrides
+from nearkin.recipe.plain_words import describe, unknown_key
+from nearkin.recipe.problems import Problems
+from nearkin.recipe.yaml_text import read_document
+from nearkin.registry import Registries
+
+MAX_BYTES = 2**20
+KEYS = ("name", "seed", "data", "backbone", "method", "sampler", "loss", "train", "index", "evaluate")
+T = TypeVar("T")
+Section = TypeVar("Section", bound=BaseModel)
+Overrides: TypeAlias = Sequence[str] | Mapping[str, object]
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"{name!r} cannot name a folder here. Use letters (a-z), digits, '.', '_' and '-', a letter or digit first."
+        )
+    return name
+
+
+class Head(Options):
+    """The top-level keys that are no sections."""
+
+    name: Annotated[str, Field(max_length=100), AfterValidator(_folder_name)]
+    """Names the run's folder."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """All randomness follows from it."""
+
+
+def read_recipe(path: Path | str, registries: Registries, overrides: Overrides = ()) -> Recipe:
+    """The recipe in a file. `RecipeError` holds every problem, each with its place."""
+    return parse_recipe(_read_text(Path(path)), registries, name=str(path), overrides=overrides)
+
+
+def parse_recipe(text: str, registries: Registries, *, name: str, overrides: Overrides = ()) -> Recipe:
+    """The recipe in a text; `name` is what places begin with."""
+    problems = Problems()
+    data = read_document(text.removeprefix("\ufeff"), name, problems)
+    apply_overrides(data, overrides, problems)
+    return _Reader(plain_data(data, (), problems), registries, problems).recipe()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = "it is a folder" if path.is_dir() else (error.strerror or str(error)).lower()
+        raise _unreadable(str(path), f"cannot be read: {reason}.") from error
+    if len(raw) > MAX_BYTES:
+        raise _unreadable(str(path), f"is larger than {MAX_BYTES:,} bytes; no recipe is.")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
+        line = before.count(b"\n") + 1
+        message = f"the byte 0x{raw[error.start]:02x} is not UTF-8. Save the file as UTF-8."
+        raise _unreadable(f"{path}:{line}:{column}", message) from error
+
+
+def _unreadable(where: str, message: str) -> RecipeError:
+    return RecipeError([Problem(where, "", message)])
+
+
+class _Reader:
+    """Checks every section of plain data on its own, then what is sound together."""
+
+    def __init__(self, data: dict[str, Any], registries: Registries, problems: Problems) -> None:
+        self.data = data
+        self.registries = registries
+        self.problems = problems
+
+    def recipe(self) -> Recipe:
+        """The whole; raises every problem that was found on the way."""
+        self._refuse_unknown_keys()
+        top = {key: self.data[key] for key in Head.model_fields if key in self.data}
+        head = check_model(Head, top, (), self.problems)
+        data, train = self._section("data", DataOptions), self._section("train", TrainOptions)
+        index = self._section("index", IndexOptions) if "index" in self.data else IndexOptions()
+        backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
+        loss = self._component("loss") if self._has_loss else None
+        evaluate = [_selection(chosen) for chosen in self._evaluators()]
+        self._check_agreement(data, method, sampler, loss)
+        self.problems.raise_any()
+        return Recipe(
+            name=_sure(head).name,
+            seed=_sure(head).seed,
+            data=_sure(data),
+            backbone=_sure(_selection(backbone)),
+            method=_sure(_selection(method)),
+            sampler=_sure(_selection(sampler)),
+            loss=_selection(loss),
+            train=_sure(train),
+            index=_sure(index),
+            evaluate=tuple(_sure(selection) for selection in evaluate),
+        )
+
+    @property
+    def _has_loss(self) -> bool:
+        return self.data.get("loss") is not None
+
+    def _refuse_unknown_keys(self) -> None:
+        for key in self.data:
+            if key not in KEYS:
+                self.problems.add((key,), unknown_key(key, KEYS), at_key=True)
+
+    def _section(self, key: str, model: type[Section]) -> Section | None:
+        if key not in self.data:
+            self.problems.add((key,), "missing: a recipe needs this section.")
+            return None
+        return check_model(model, self.data[key], (key,), self.problems)
+
+    def _component(self, kind: Kind) -> Chosen | None:
+        if kind in self.data:
+            return choose(kind, self.data[kind], (kind,), self.registries, self.problems)
+        names = self.registries.of(kind).names()
+        mend = f"name {a(kind)}, as in {kind}: {{type: {names[0]}}}. There are {listing(names)}." if names else ""
+        self.problems.add((kind,), f"missing: {mend or f'no {kind} is registered.'}")
+        return None
+
+    def _evaluators(self) -> list[Chosen | None]:
+        entries = self.data.get("evaluate", [])
+        if not isinstance(entries, list):
+            message = f"wants a list of evaluators, not {describe(entries)}. Begin each with '- '."
+            self.problems.add(("evaluate",), message)
+            return []
+        return [
+            choose("evaluator", entry, ("evaluate", position), self.registries, self.problems)
+            for position, entry in enumerate(entries)
+        ]
+
+    def _check_agreement(
+        self, data: DataOptions | None, method: Chosen | None, sampler: Chosen | None, loss: Chosen | None
+    ) -> None:
+        if data:
+            check_labels(data, self.problems)
+        if method:
+            check_loss(method.component, self._has_loss, self.registries, self.problems)
+        if method and sampler and (loss or not method.component.uses_loss):
+            takers = [method.component, *([loss.component] if loss and method.component.uses_loss else [])]
+            check_structure(sampler.component, takers, self.registries, self.problems)
+
+
+def _selection(chosen: Chosen | None) -> Selection | None:
+    return chosen.selection if chosen else None
+
+
+def _sure(value: T | None) -> T:
+    """What is there wherever no problem was found."""
+    assert value is not None, "a part that could not be read is always a problem"
+    return value

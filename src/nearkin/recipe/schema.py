@@ -1,0 +1,66 @@
+"""The JSON Schema of recipes, for editors that complete and check while one types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from nearkin.contracts import Component, Kind
+from nearkin.recipe.model import DataOptions, IndexOptions, TrainOptions
+from nearkin.recipe.read import KEYS, Head
+from nearkin.registry import Registries, Registry
+
+
+def json_schema(registries: Registries) -> dict[str, Any]:
+    """A schema that knows every registered component and its options."""
+    components = [component for registry in registries.all() for component in registry]
+    models: list[type[BaseModel]] = [Head, DataOptions, TrainOptions, IndexOptions, *(c.options for c in components)]
+    refs, shared = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
+    definitions = shared["$defs"]
+
+    def defined(model: type[BaseModel]) -> dict[str, Any]:
+        found: dict[str, Any] = definitions[refs[model, "validation"]["$ref"].rpartition("/")[2]]
+        return found
+
+    def one_of(kind: Kind) -> dict[str, Any]:
+        registry = registries.of(kind)
+        sections = [_section(one, _names(registry, one), defined(one.options)) for one in registry]
+        return {"oneOf": sections} if sections else {"not": {}}
+
+    properties = {
+        **defined(Head)["properties"],
+        "data": refs[DataOptions, "validation"],
+        "backbone": one_of("backbone"),
+        "method": one_of("method"),
+        "sampler": one_of("sampler"),
+        "loss": {"anyOf": [one_of("loss"), {"type": "null"}]},
+        "train": refs[TrainOptions, "validation"],
+        "index": refs[IndexOptions, "validation"],
+        "evaluate": {"type": "array", "items": one_of("evaluator")},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "nearkin recipe",
+        "type": "object",
+        "properties": {key: properties[key] for key in KEYS},
+        "required": ["name", "data", "backbone", "method", "sampler", "train"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _names(registry: Registry, component: Component) -> list[str]:
+    """What a recipe may call it: the bare name only where that means no other."""
+    return [component.qualified, *([component.name] if registry.named(component.name) == [component] else [])]
+
+
+def _section(component: Component, names: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": component.summary,
+        "properties": {"type": {"enum": names}, **options.get("properties", {})},
+        "required": ["type", *options.get("required", [])],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,34 @@
+"""Writes a recipe out in full: every default filled in, in the order that people write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nearkin.recipe.model import Recipe, Selection
+from nearkin.recipe.yaml_text import write_yaml
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data: text keys, lists, numbers, text, true, false, None."""
+    written = {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "data": recipe.data.model_dump(mode="json"),
+        "backbone": _section(recipe.backbone),
+        "method": _section(recipe.method),
+        "sampler": _section(recipe.sampler),
+        "loss": _section(recipe.loss) if recipe.loss else None,
+        "train": recipe.train.model_dump(mode="json"),
+        "index": recipe.index.model_dump(mode="json"),
+        "evaluate": [_section(selection) for selection in recipe.evaluate],
+    }
+    return {key: value for key, value in written.items() if key != "loss" or value is not None}
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Text that reads back to the same recipe."""
+    return write_yaml(resolved(recipe))
+
+
+def _section(selection: Selection) -> dict[str, Any]:
+    return {"type": selection.type, **selection.options.model_dump(mode="json", by_alias=True)}

@@ -1,0 +1,255 @@
+"""The run folder: the one place that knows its file names; and the `Run` that opens one."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nearkin.errors import DamagedError, NearkinError, PluginError, UsageError, WorkFailed
+from nearkin.files import Bundle, read_bundle, read_manifest, save_bundle, write_manifest
+from nearkin.plugins import load_registries
+from nearkin.recipe import Recipe, parse_recipe, to_yaml
+from nearkin.registry import Registries
+
+if TYPE_CHECKING:
+    from nearkin.contracts import Embed, FloatArray
+    from nearkin.index import Index
+    from nearkin.model import Model
+
+FORMAT, VERSION = "nearkin run", 1
+State = Literal["training", "interrupted", "failed", "finished"]
+
+
+class RunFolder:
+    """The names inside `runs/<name>/<number>/`."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.yaml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.embeddings = self.path / "embeddings"
+        self.evaluations = self.path / "evaluations"
+        self.index = self.path / "index"
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> RunFolder:
+        """The next free number under `root/name`; two trainings at once get two."""
+        parent = root / name
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [int(path.name) for path in parent.iterdir() if path.name.isdigit()]
+        number = max(taken, default=0) + 1
+        while True:
+            try:
+                (parent / str(number)).mkdir()
+                return cls(parent / str(number))
+            except FileExistsError:
+                number += 1
+
+    def start(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        """Write the resolved recipe and a manifest that says the run is under way."""
+        files = {"recipe.yaml": to_yaml(recipe).encode()}
+        meta = {**facts, "state": "training", "started": now()}
+        save_bundle(self.path, files, meta, format_name=FORMAT, version=VERSION, fixed_names=True)
+
+    def mark(self, state: State, **facts: Any) -> None:
+        """Change the state, and add facts, in one rename; the listed files stay as they are."""
+        body = read_manifest(self.path, format_name=FORMAT, version=VERSION)
+        write_manifest(self.path, {**body, "meta": {**body["meta"], **facts, "state": state}})
+
+    def finish(self, files: Mapping[str, bytes], **facts: Any) -> None:
+        """Add the trained model to what the manifest confirms, and make the run finished."""
+        old = read_bundle(self.path, format_name=FORMAT, version=VERSION)
+        everything = {**old.files, **files, self.metrics.name: self.metrics.read_bytes()}
+        meta = {**old.meta, **facts, "state": "finished", "finished": now()}
+        save_bundle(self.path, everything, meta, format_name=FORMAT, version=VERSION, fixed_names=True)
+
+    def read(self) -> Bundle:
+        """Every file of the training, confirmed by its hash."""
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path}: there is no such run. 'nearkin runs list' shows those there are.")
+        return read_bundle(self.path, format_name=FORMAT, version=VERSION)
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """What the figures of a run may depend on."""
+    names = ("nearkin", "torch", "numpy", "faiss-cpu", "pillow", "pytorch-metric-learning", "accelerate")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def component_facts(recipe: Recipe, registries: Registries) -> list[dict[str, str]]:
+    """Which distribution each of the recipe's components came from, with its version."""
+    chosen = [recipe.backbone, recipe.method, recipe.sampler, recipe.loss, *recipe.evaluate]
+    parts = [registries.of(c.kind).get(c.type) for c in chosen if c is not None]
+    facts = {
+        p.qualified + p.kind: {"kind": p.kind, "name": p.name, "from": p.distribution, "version": p.version}
+        for p in parts
+    }
+    return [facts[key] for key in sorted(facts)]
+
+
+class Run:
+    """A finished run, opened: hashes checked, recipe read back, model and index at hand."""
+
+    def __init__(self, folder: RunFolder, bundle: Bundle, recipe: Recipe, registries: Registries) -> None:
+        self.folder = folder
+        self.path = folder.path
+        self.recipe = recipe
+        self.registries = registries
+        self.facts: Mapping[str, Any] = bundle.meta
+        self._files = bundle.files
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """What happened while training, a dict a line of metrics.jsonl."""
+        return [json.loads(line) for line in self._files[self.folder.metrics.name].splitlines()]
+
+    @property
+    def evaluations(self) -> dict[str, Any]:
+        """What came out: {} before `nearkin evaluate`. Figures by evaluator, then by view."""
+        if not (self.folder.evaluations / "manifest.json").exists():
+            return {}
+        files = read_bundle(self.folder.evaluations, format_name="nearkin evaluation", version=1).files
+        found: dict[str, Any] = json.loads(files["figures.json"])
+        return found
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model, on the CPU."""
+        from nearkin.model import load_model
+
+        return load_model(self._files, self.registries, str(self.path))
+
+    @cached_property
+    def index(self) -> Index:
+        """The run's index, ready for queries."""
+        from nearkin.index import load
+
+        return load(self.folder.index, embed=self.model.embed, model_files=self.model.files)
+
+    def embed(self, images: Any) -> FloatArray:
+        """Paths, PIL images or arrays -> (n, d) float32, transformed. One image gives (1, d)."""
+        return self.model.embed(images if isinstance(images, (list, tuple)) else [images]).vectors
+
+    def compare(self, queries: Any, support: Any, support_labels: Sequence[str]) -> FloatArray:
+        """Images or (n, d) embeddings -> (q, c) scores, higher is closer; columns in order of first appearance."""
+        import torch
+
+        codes = {label: code for code, label in enumerate(dict.fromkeys(support_labels))}
+        support_vectors = self._vectors(support)
+        if len(support_vectors) != len(support_labels):
+            raise UsageError(f"compare: {len(support_vectors)} support images but {len(support_labels)} labels.")
+        labels = torch.tensor([codes[label] for label in support_labels])
+        with torch.inference_mode():
+            scores = self.model.method.compare(
+                torch.from_numpy(self._vectors(queries)), torch.from_numpy(support_vectors), labels
+            )
+        found: FloatArray = scores.numpy()
+        return found
+
+    def _vectors(self, given: Any) -> FloatArray:
+        import numpy as np
+
+        if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.ndim == 2:
+            return np.ascontiguousarray(given, dtype=np.float32)
+        return self.embed(given)
+
+
+def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Run:
+    """Open a finished run. Raises `DamagedError`, `PluginError`, or `WorkFailed` where it never finished."""
+    folder = RunFolder(path)
+    bundle = folder.read()
+    if bundle.meta.get("state") != "finished":
+        raise WorkFailed(
+            f"{folder.path}: this run is {bundle.meta.get('state')}, not finished. "
+            f"Continue it with 'nearkin train --resume {folder.path}'."
+        )
+    registries = load_registries(*plugins, files=plugin_files)
+    return Run(folder, bundle, read_run_recipe(folder, bundle, registries), registries)
+
+
+def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -> Recipe:
+    """The run's resolved recipe; where a plugin is missing, the error says which made the run."""
+    try:
+        return parse_recipe(bundle.files["recipe.yaml"].decode(), registries, name=str(folder.recipe))
+    except KeyError as error:
+        raise DamagedError(f"{folder.path}: its manifest lists no recipe.yaml.") from error
+    except NearkinError as error:
+        made_with = {f"{c['from']} {c['version']}" for c in bundle.meta.get("components", [])} - {
+            f"nearkin {_version('nearkin')}"
+        }
+        hint = f"\nThe run was made with {', '.join(sorted(made_with))}: install it, or pass --plugin FILE."
+        if error.exit_code == PluginError.exit_code and made_with:
+            raise PluginError(f"{error}{hint}") from error
+        raise
+
+
+def list_runs(root: Path) -> list[dict[str, Any]]:
+    """Every run under `root`, oldest first within a name: path, recipe, date, state, headline figures."""
+    manifests = sorted(root.glob("*/*/manifest.json"), key=lambda path: (path.parts[-3], path.parts[-2].zfill(9)))
+    return [_listed(path.parent) for path in manifests]
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    try:
+        meta = read_manifest(path, format_name=FORMAT, version=VERSION)["meta"]
+        return {
+            "path": str(path),
+            "recipe": path.parent.name,
+            "date": meta.get("started"),
+            "state": meta.get("state"),
+            "figures": _headlines(RunFolder(path)),
+        }
+    except NearkinError as error:
+        return {
+            "path": str(path),
+            "recipe": path.parent.name,
+            "date": None,
+            "state": f"damaged: {error}",
+            "figures": {},
+        }
+
+
+def _headlines(folder: RunFolder) -> dict[str, float]:
+    """The model's own figures, without intervals."""
+    if not (folder.evaluations / "manifest.json").exists():
+        return {}
+    meta = read_manifest(folder.evaluations, format_name="nearkin evaluation", version=1)["meta"]
+    headlines: dict[str, float] = meta.get("headlines", {})
+    return headlines
+
+
+def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Index:
+    """Open the index of a run, or one that `index.save` wrote: its model is inside."""
+    from nearkin.index import load
+    from nearkin.model import load_model
+
+    if (Path(path) / "recipe.yaml").is_file():
+        return load_run(path, plugins=plugins, plugin_files=plugin_files).index
+    plugins, plugin_files = tuple(plugins), tuple(plugin_files)
+
+    def embed_for(files: Mapping[str, bytes]) -> Embed:
+        return load_model(files, load_registries(*plugins, files=plugin_files), str(path)).embed
+
+    return load(Path(path), embed_for)

@@ -1,0 +1,15 @@
+"""Contract suites: subclass one in your plugin's tests, say how to make your component, and pytest does the rest.
+
+class TestMySampler(SamplerContract):
+    def make(self, build):
+        return make_my_sampler(MySamplerOptions(), build)
+"""
+
+from __future__ import annotations
+
+from nearkin.testing.backbone import BackboneContract
+from nearkin.testing.loss import LossContract
+from nearkin.testing.method import MethodContract
+from nearkin.testing.sampler import SamplerContract
+
+__all__ = ["BackboneContract", "LossContract", "MethodContract", "SamplerContract"]

@@ -1,0 +1,56 @@
+"""What every backbone promises."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nearkin.contracts import Backbone, Build
+from nearkin.testing.material import a_build
+
+
+class BackboneContract:
+    """Subclass and implement `make`."""
+
+    def make(self, build: Build) -> Backbone:
+        """The backbone, small enough for a test."""
+        raise NotImplementedError("say how your backbone is made")
+
+    def test_it_turns_images_of_its_input_spec_into_embeddings(self) -> None:
+        """(b, channels, h, w) -> (b, embedding_dim), finite."""
+        backbone = self._evaluating()
+        made = backbone(self._images(backbone))
+        assert made.shape == (3, backbone.embedding_dim)
+        assert torch.isfinite(made).all()
+
+    def test_its_input_spec_has_a_mean_and_a_std_for_every_channel(self) -> None:
+        """Normalisation is saved with the run."""
+        spec = self.make(a_build()).input
+        assert len(spec.mean) == len(spec.std) == spec.channels
+        assert min(spec.std) > 0
+
+    def test_an_image_is_embedded_the_same_alone_or_in_a_batch(self) -> None:
+        """To the last digits that the hardware keeps."""
+        backbone = self._evaluating()
+        images = self._images(backbone)
+        alone = torch.cat([backbone(image[None]) for image in images])
+        assert torch.allclose(backbone(images), alone, atol=1e-4)
+
+    def test_every_weight_that_learns_gets_a_gradient(self) -> None:
+        """Nothing is built that training cannot reach."""
+        backbone = self.make(a_build())
+        module = cast(nn.Module, backbone).train()
+        backbone(self._images(backbone)).square().sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        unreached = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
+        assert not unreached
+
+    def _evaluating(self) -> Backbone:
+        backbone = self.make(a_build())
+        cast(nn.Module, backbone).eval()
+        return backbone
+
+    def _images(self, backbone: Backbone) -> Tensor:
+        spec = backbone.input
+        return torch.randn(3, spec.channels, *spec.size, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,253 @@
+"""From a recipe to a finished run: data, model, training, embeddings, index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from nearkin.contracts import Build, Sampler, Split
+from nearkin.data import Dataset, ImageStore, load_data
+from nearkin.embeddings import EmbeddingCache
+from nearkin.errors import DataError, WorkFailed
+from nearkin.index import Index, save
+from nearkin.model import Blueprint, Model, build_model
+from nearkin.plugins import load_registries
+from nearkin.recipe import Recipe, read_recipe
+from nearkin.recipe.shipped import find_recipe
+from nearkin.registry import Registries
+from nearkin.run import Run, RunFolder, component_facts, load_run, read_run_recipe, versions
+from nearkin.training.device import make_accelerator
+from nearkin.training.trainer import LabelledImages, Outcome, Trainer
+from nearkin.training.watch import Watch, watching
+
+
+def train(
+    recipe: Path | str | Recipe,
+    *,
+    overrides: Sequence[str] | Mapping[str, object] = (),
+    plugins: Iterable[Any] = (),
+    plugin_files: Iterable[Path | str] = (),
+    runs: Path | str = "runs",
+    watch: Watch | None = None,
+) -> Run:
+    """Train what a recipe asks for, and open the run.
+
+    Raises `RecipeError` (all its problems), `DataError` (all bad files), `PluginError`, or `WorkFailed`
+    (a NaN loss, an interruption: the error says how to continue). Messages and a progress bar go to stderr
+    unless `watch` takes them.
+    """
+    plugins, plugin_files = tuple(plugins), tuple(plugin_files)
+    registries = load_registries(*plugins, files=plugin_files)
+    if not isinstance(recipe, Recipe):
+        recipe = read_recipe(find_recipe(recipe), registries, overrides)
+    with watching(watch) as eyes:
+        work = Work.prepare(recipe, registries, eyes)
+        folder = _shared_folder(work.accelerator, Path(runs), recipe.name)
+        if work.accelerator.is_main_process:
+            folder.start(recipe, work.facts())
+        work.run(folder)
+    return load_run(folder.path, plugins=plugins, plugin_files=plugin_files)
+
+
+def resume(
+    run: Path | str,
+    *,
+    plugins: Iterable[Any] = (),
+    plugin_files: Iterable[Path | str] = (),
+    watch: Watch | None = None,
+) -> Run:
+    """Continue a run that was interrupted or killed, to the weights it would have had; a finished one is opened."""
+    plugins, plugin_files = tuple(plugins), tuple(plugin_files)
+    folder = RunFolder(run)
+    bundle = folder.read()
+    if bundle.meta["state"] != "finished":
+        registries = load_registries(*plugins, files=plugin_files)
+        recipe = read_run_recipe(folder, bundle, registries)
+        with watching(watch) as eyes:
+            work = Work.prepare(recipe, registries, eyes)
+            _refuse_other_circumstances(folder, bundle.meta, work.facts(), eyes)
+            work.run(folder)
+    return load_run(folder.path, plugins=plugins, plugin_files=plugin_files)
+
+
+def _shared_folder(accelerator: Accelerator, runs: Path, name: str) -> RunFolder:
+    """The run's folder, made by the first process and told to the others."""
+    told = [str(RunFolder.create(runs, name).path) if accelerator.is_main_process else ""]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(told)
+    return RunFolder(told[0])
+
+
+def _refuse_other_circumstances(
+    folder: RunFolder, was: Mapping[str, Any], now: Mapping[str, Any], watch: Watch
+) -> None:
+    """A resumed run must see the same images; other versions are only told."""
+    if was["data"] != now["data"]:
+        raise DataError(
+            f"{folder.path}: the images changed since this run began (their fingerprint differs). "
+            "Put them back, or train anew."
+        )
+    for name in ("versions", "components", "device"):
+        if was[name] != now[name]:
+            watch.message(
+                f"{name} changed since this run began, so its weights may differ in the last digits: {now[name]}"
+            )
+
+
+@dataclass
+class Work:
+    """One training, ready to go: everything checked, every image decoded."""
+
+    recipe: Recipe
+    registries: Registries
+    watch: Watch
+    accelerator: Accelerator
+    dataset: Dataset
+    model: Model
+    store: ImageStore
+    sampler: Sampler
+
+    @classmethod
+    def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch) -> Work:
+        accelerator = make_accelerator(recipe.train.device)
+        source, dataset = load_data(recipe.data, recipe.seed)
+        model = build_model(Blueprint.of(recipe, dataset.classes), registries)
+        store = ImageStore.load(source, dataset.all_items(), model.input)
+        for note in [*dataset.notes(), *store.copies(dataset)]:
+            watch.message(note)
+        sampler = make_sampler(recipe, registries, dataset, model)
+        return cls(recipe, registries, watch, accelerator, dataset, model, store, sampler)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the circumstances."""
+        return {
+            "versions": versions(),
+            "components": component_facts(self.recipe, self.registries),
+            "seed": self.recipe.seed,
+            "device": self.accelerator.device.type,
+            "processes": self.accelerator.num_processes,
+            "data": self.store.fingerprint(self.dataset),
+            "classes": list(self.dataset.classes),
+            "images": {split: len(items) for split, items in self.dataset.items.items()},
+        }
+
+    def labelled(self, split: Split) -> LabelledImages:
+        """One split, as the trainer takes it."""
+        items = self.dataset.items[split]
+        codes = np.array([self.dataset.classes.index(item.label) for item in items], dtype=np.int64)
+        return LabelledImages(split, tuple(item.key for item in items), self.store.images(items), codes)
+
+    def run(self, folder: RunFolder) -> None:
+        trainer = Trainer(
+            model=self.model,
+            sampler=self.sampler,
+            train=self.labelled("train"),
+            select=self.labelled("select") if self.dataset.items["select"] else None,
+            options=self.recipe.train,
+            seed=self.recipe.seed,
+            metrics=folder.metrics,
+            checkpoints=folder.checkpoints,
+            accelerator=self.accelerator,
+            on_step=self.watch.progress,
+        )
+        trainer.restore()
+        try:
+            outcome = trainer.run()
+        except WorkFailed:
+            if self.accelerator.is_main_process:
+                folder.mark("failed")
+            raise
+        if self.accelerator.is_main_process:
+            self._conclude(folder, outcome)
+        self.accelerator.wait_for_everyone()
+
+    def _conclude(self, folder: RunFolder, outcome: Outcome) -> None:
+        standing = outcome.standing
+        if outcome.ended == "interrupted":
+            folder.mark("interrupted", step=standing.step)
+            raise WorkFailed(
+                f"interrupted after step {standing.step}; nothing is lost. "
+                f"Continue with 'nearkin train --resume {folder.path}'."
+            )
+        self.model.to("cpu")
+        # Images that chose the weights count as trained on: calibrating on them would flatter too.
+        self.model.trained_on = frozenset(
+            self.store.digests([*self.dataset.items["train"], *self.dataset.items["select"]])
+        )
+        index = build_index(
+            self.recipe, self.dataset, self.store, self.model, EmbeddingCache(folder.embeddings, self.model)
+        )
+        save(index, folder.index, with_model=False)
+        facts = {"ended": outcome.ended, "steps": standing.step, "kept_step": standing.best_step or standing.step}
+        folder.finish(self.model.files(), **facts, select_pair_auc=standing.best_score)
+        self.watch.message(told(outcome))
+
+
+def told(outcome: Outcome) -> str:
+    """How it ended, in a sentence."""
+    standing = outcome.standing
+    kept = (
+        ""
+        if standing.best_score is None
+        else (
+            f"; kept the weights of step {standing.best_step}, with a pair AUC of {standing.best_score:.4f} on select"
+        )
+    )
+    return f"trained {standing.step} steps ({outcome.ended}){kept}."
+
+
+def make_sampler(recipe: Recipe, registries: Registries, dataset: Dataset, model: Model) -> Sampler:
+    """The recipe's sampler over the training labels."""
+    labels = np.array([dataset.classes.index(item.label) for item in dataset.items["train"]], dtype=np.int64)
+    component = registries.of("sampler").get(recipe.sampler.type)
+    build = Build(
+        seed=recipe.seed,
+        classes=dataset.classes,
+        labels=labels,
+        input=model.input,
+        embedding_dim=model.backbone.embedding_dim,
+    )
+    sampler: Sampler = component.factory(recipe.sampler.options, build)
+    return sampler
+
+
+def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Model, cache: EmbeddingCache) -> Index:
+    """References from train, calibrated on calibrate."""
+    index = Index(
+        metric=model.method.metric,
+        class_rule=model.method.class_rule,
+        dim=model.backbone.embedding_dim,
+        alpha=recipe.index.alpha,
+        k=recipe.index.k,
+        embed=model.embed,
+        trained_digests=model.trained_on,
+        model_files=model.files,
+    )
+    fill_index(index, dataset, store, lambda items: cache.embed(store, items))
+    return index
+
+
+def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
+    """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
+    references, calibration = dataset.items["train"], dataset.items["calibrate"]
+    index.add(
+        embed(references),
+        labels=[item.label for item in references],
+        groups=[item.group for item in references],
+        sources=[item.key for item in references],
+        digests=store.digests(references),
+        trained=True,
+    )
+    if calibration:
+        index.calibrate(
+            embed(calibration),
+            labels=[item.label for item in calibration],
+            groups=[item.group for item in calibration],
+            digests=store.digests(calibration),
+        )

@@ -1,0 +1,233 @@
+"""The training loop: seeded steps, a watch on every loss and gradient, checkpoints, early stopping on select."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor
+
+from nearkin.contracts import Batch, FloatArray, IntArray, Sampler, Split, Structure
+from nearkin.errors import DataError, WorkFailed, listing
+from nearkin.model import Model
+from nearkin.recipe.model import TrainOptions
+from nearkin.training.augment import augment
+from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
+from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
+from nearkin.training.selection import pair_auc
+from nearkin.training.watch import Progress
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """The images of one split, decoded: what the loop may see of it."""
+
+    split: Split
+    keys: tuple[str, ...]
+    images: FloatArray
+    """(n, channels, h, w) in [0, 1]."""
+    labels: IntArray
+    """(n,) class codes."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    ended: Literal["steps done", "early stopping", "interrupted"]
+    standing: Standing
+
+
+@dataclass
+class Trainer:
+    """Trains `model` in place and keeps metrics and checkpoints under `folder`."""
+
+    model: Model
+    sampler: Sampler
+    train: LabelledImages
+    select: LabelledImages | None
+    options: TrainOptions
+    seed: int
+    metrics: Path
+    checkpoints: Path
+    accelerator: Accelerator
+    on_step: Callable[[Progress], None] = lambda _: None
+    standing: Standing = field(default_factory=Standing)
+
+    def __post_init__(self) -> None:
+        refuse_held_out(self.train, self.select)
+        self.total = self.options.steps or (self.options.epochs or 0) * self.sampler.steps_per_epoch
+        self.model.to(self.accelerator.device)
+        self.optimizer = make_optimizer(self.model, self.options.optimizer)
+        self.best: Weights | None = None
+        self.score: float | None = None
+        self._images = torch.from_numpy(self.train.images).to(self.accelerator.device)
+        self._labels = torch.from_numpy(self.train.labels).to(self.accelerator.device)
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, where there is one; what was written after it is cut off."""
+        if not (self.checkpoints / "manifest.json").exists():
+            return
+        self.standing, self.best = load_checkpoint(self.checkpoints, self.model, self.optimizer)
+        self.score = self.standing.best_score
+
+    def run(self) -> Outcome:
+        """Train to the end, to early stopping, or to the first Ctrl-C; the model then holds the kept weights."""
+        learner = self.accelerator.prepare(self.model) if self.accelerator.num_processes > 1 else self.model
+        with torch.random.fork_rng(), self._metrics_file() as log, stop_requests() as stop:
+            self.model.train()
+            ended = self._loop(learner, log, stop)
+        if ended == "interrupted":
+            self._save()
+        elif self.best is not None:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return Outcome(ended, self.standing)
+
+    def _loop(
+        self, learner: Any, log: Any, stop: threading.Event
+    ) -> Literal["steps done", "early stopping", "interrupted"]:
+        while self.standing.step < self.total:
+            line = self._step(learner, self.standing.step)
+            self.standing.step += 1
+            if self._look_due():
+                line["select_pair_auc"] = self._look()
+            log.write((json.dumps(line) + "\n").encode())
+            log.flush()
+            self.standing.metrics_bytes = log.tell()
+            self.on_step(Progress(self.standing.step, self.total, line["loss"], self.score))
+            if self._patience_spent():
+                return "early stopping"
+            if stop.is_set():
+                return "interrupted"
+            if self.standing.step % self.options.checkpoint_every == 0:
+                self._save()
+        return "steps done"
+
+    def _step(self, learner: Any, step: int) -> dict[str, Any]:
+        """One optimiser step; the batch, its augmentation and any dropout follow seed, step and rank alone."""
+        # Rank r of W takes batches r, r + W, ... of the one seeded sequence.
+        number = step * self.accelerator.num_processes + self.accelerator.process_index
+        batch = self.sampler.batch(number)
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
+        rate = self.options.optimizer.lr * rate_factor(step, self.total, self.options.schedule)
+        set_rate(self.optimizer, rate)
+        items = torch.from_numpy(batch.items).to(self.accelerator.device)
+        images = self._images[items]
+        if self.options.augment:
+            images = augment(images, self.options.augment)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss: Tensor = learner(images, self._labels[items], self._structure(batch.structure))
+        value = self._finite(loss.item(), "loss", step, batch)
+        self.accelerator.backward(loss)
+        norm = self._finite(self._clip().item(), "gradient", step, batch)
+        self.optimizer.step()
+        return {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
+
+    def _structure(self, structure: Structure) -> Structure:
+        """The same positions as tensors on the device."""
+        if structure is None:
+            return None
+        return type(structure)(*(torch.from_numpy(part).to(self.accelerator.device) for part in structure))
+
+    def _clip(self) -> Tensor:
+        """The gradients' L2 norm, after which they are scaled down where the recipe asks for it."""
+        most = self.options.clip_norm or math.inf
+        return torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], most)
+
+    def _finite(self, value: float, what: str, step: int, batch: Batch) -> float:
+        if math.isfinite(value):
+            return value
+        items = listing([self.train.keys[i] for i in batch.items], most=60)
+        raise WorkFailed(
+            f"the {what} is {value} at step {step + 1}; training stopped before the weights changed. "
+            f"Lower train.optimizer.lr, set train.clip_norm, or look at the images of this batch: {items}."
+        )
+
+    def _look_due(self) -> bool:
+        stopping = self.options.early_stopping
+        last = self.standing.step == self.total
+        return bool(self.select and stopping and (last or self.standing.step % stopping.every == 0))
+
+    def _look(self) -> float:
+        """Score the model on select; keep its weights where no earlier ones were better."""
+        assert self.select is not None
+        vectors = self.model.embed_tensor(self.select.images)
+        score = torch.tensor(pair_auc(vectors, self.select.labels, self.model.method.metric), dtype=torch.float64)
+        # Batch-norm statistics differ a little between processes: the first one's verdict is everyone's.
+        self.score = float(broadcast(score.to(self.accelerator.device)))
+        best = self.standing.best_score
+        if best is None or self.score > best:
+            self.standing.improved_at = self.standing.step
+        # Of equal scores the later one is kept: it has trained longer.
+        if best is None or self.score >= best:
+            self.standing.best_score, self.standing.best_step = self.score, self.standing.step
+            self.best = copy_weights(self.model)
+        return self.score
+
+    def _patience_spent(self) -> bool:
+        stopping = self.options.early_stopping
+        if not (self.select and stopping) or self.standing.best_score is None:
+            return False
+        return self.standing.step - self.standing.improved_at >= stopping.every * stopping.patience
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.checkpoints, self.model, self.optimizer, self.standing, self.best)
+
+    @contextmanager
+    def _metrics_file(self) -> Iterator[Any]:
+        """metrics.jsonl, cut back to where the standing says; other processes than the first write nowhere."""
+        path = self.metrics if self.accelerator.is_main_process else Path(os.devnull)
+        with path.open("ab") as file:
+            if self.accelerator.is_main_process:
+                file.truncate(self.standing.metrics_bytes)
+                file.seek(0, os.SEEK_END)
+            yield file
+
+
+def refuse_held_out(train: LabelledImages, select: LabelledImages | None) -> None:
+    """Weights are fitted to train and chosen on select; calibrate and test must never be seen here."""
+    if train.split != "train" or (select is not None and select.split != "select"):
+        given = f"{train.split} and {select.split}" if select else train.split
+        raise DataError(
+            f"the trainer was given images of {given}: it fits weights on train and chooses on select alone. "
+            "Images of calibrate and test would make the promise and the figures worthless."
+        )
+    both = set(train.keys) & set(select.keys if select else ())
+    if both:
+        raise DataError(f"images in both train and select: {listing(sorted(both))}. Give each one split.")
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C (or SIGTERM) sets, so that a step is never cut in half; the second one raises."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,125 @@
+"""`make bench`: every speed and memory claim, as a ratio to a reference in the same run; a miss fails.
+
+The start of a Python process, a raw training loop and so on are timed beside what is claimed, in turn, so that a
+slow or busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim: what was measured, beside what, and whether it holds."""
+
+    claim: str
+    measured: float
+    unit: str
+    reference: str
+    ratio: float | None
+    limit: float
+    limit_on: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the measured value (or its ratio) is within the limit."""
+        value = self.ratio if self.limit_on == "ratio" else self.measured
+        return value is not None and value <= self.limit
+
+    def __str__(self) -> str:
+        ratio = "" if self.ratio is None else f"  ratio {self.ratio:.3f}"
+        verdict = "ok  " if self.holds else "MISS"
+        limit = f"at most {self.limit:g} ({self.limit_on})"
+        return f"{verdict} {self.claim}: {self.measured:.4g} {self.unit}{ratio}  {limit}  beside: {self.reference}"
+
+
+def process_seconds(*arguments: str, cwd: Path = ROOT) -> float:
+    """Wall seconds of one whole process that must succeed."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=cwd)
+    return time.perf_counter() - started
+
+
+def in_turn(first: Callable[[], float], second: Callable[[], float], rounds: int) -> tuple[float, float]:
+    """Medians of both, measured A B A B ... after one warm-up of each."""
+    first(), second()
+    pairs = [(first(), second()) for _ in range(rounds)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def command_start(claim: str, limit: float, *arguments: str) -> Row:
+    """A command's whole process beside a Python that does nothing."""
+    mine, bare = in_turn(
+        lambda: process_seconds("-m", "nearkin", *arguments), lambda: process_seconds("-c", "pass"), rounds=7
+    )
+    reference = f"bare python {bare:.3f} s"
+    return Row(claim, mine, "s", reference, mine / bare, limit, "measured")
+
+
+def demo() -> list[Row]:
+    """`make demo`'s own script, in an empty folder: wall time and the peak memory of its largest process."""
+    import resource
+
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = process_seconds(str(ROOT / "docs" / "demo.py"), cwd=Path(folder))
+    bare = process_seconds("-c", "import torch")
+    peak_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    return [
+        Row("make demo, installed", seconds, "s", f"import torch {bare:.2f} s", seconds / bare, 90, "measured"),
+        Row("make demo, peak memory", peak_gb, "GB", "largest process", None, 1.5, "measured"),
+    ]
+
+
+def training_step() -> Row:
+    """The trainer's step beside a hand-written loop: same batches, network and loss."""
+    from tests.bench.steps import reference_seconds, trainer_seconds
+
+    steps = 120
+    mine, raw = in_turn(lambda: trainer_seconds(steps), lambda: reference_seconds(steps), rounds=5)
+    reference = f"hand-written loop {1000 * raw / steps:.2f} ms"
+    return Row("training step", 1000 * mine / steps, "ms", reference, mine / raw, 1.10, "ratio")
+
+
+def exam() -> Row:
+    """1,000 questions of 20 choices with their interval, beside the distance matrix alone."""
+    from tests.bench.exam import distance_seconds, exam_seconds
+
+    mine, raw = in_turn(exam_seconds, distance_seconds, rounds=5)
+    return Row("1,000 20-way questions, embedded", mine, "s", f"distances {raw:.4f} s", mine / raw, 1.0, "measured")
+
+
+def one_query() -> Row:
+    """An image in hand, conv4: decode, embed, decide; beside the network alone."""
+    from tests.bench.exam import network_seconds, query_seconds
+
+    mine, raw = in_turn(query_seconds, network_seconds, rounds=30)
+    return Row("one query, conv4", 1000 * mine, "ms", f"network {1000 * raw:.2f} ms", mine / raw, 30, "measured")
+
+
+def main() -> int:
+    """Print every row; 1 where a claim is missed."""
+    rows = [
+        command_start("nearkin --help", 0.4, "--help"),
+        command_start("nearkin validate", 0.8, "validate", "digits-siamese"),
+        training_step(),
+        exam(),
+        one_query(),
+        *demo(),
+    ]
+    for row in rows:
+        print(row)
+    return 0 if all(row.holds for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The built-in components keep the contracts that plugin authors are held to."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from nearkin import load_registries
+from nearkin.contracts import Backbone, Build, Component, Kind, Loss, Method, Sampler
+from nearkin.testing import BackboneContract, LossContract, MethodContract, SamplerContract
+
+REGISTRIES = load_registries(entry_points=False)
+
+
+def all_of(kind: Kind) -> Any:
+    """A fixture that yields every built-in component of a kind."""
+    return pytest.fixture(
+        autouse=True, params=list(REGISTRIES.of(kind)), ids=lambda component: cast(Component, component).name
+    )
+
+
+class Each:
+    """Makes the component under test with its default options."""
+
+    component: Component
+
+    def built(self, build: Build) -> Any:
+        return self.component.factory(self.component.options(), build)
+
+
+class TestBackbones(Each, BackboneContract):
+    @all_of("backbone")
+    def _each(self, request: pytest.FixtureRequest) -> None:
+        self.component = request.param
+
+    def make(self, build: Build) -> Backbone:
+        return cast(Backbone, self.built(build))
+
+
+class TestSamplers(Each, SamplerContract):
+    @all_of("sampler")
+    def _each(self, request: pytest.FixtureRequest) -> None:
+        self.component = request.param
+
+    def make(self, build: Build) -> Sampler:
+        return cast(Sampler, self.built(build))
+
+
+class TestLosses(Each, LossContract):
+    @all_of("loss")
+    def _each(self, request: pytest.FixtureRequest) -> None:
+        self.component = request.param
+        self.takes = self.component.takes[-1]
+
+    def make(self, build: Build) -> Loss:
+        return cast(Loss, self.built(build))
+
+
+class TestMethodEmbedding(MethodContract):
+    takes = "triplets"
+
+    def make(self, build: Build) -> Method:
+        from dataclasses import replace
+
+        loss = REGISTRIES.loss.get("triplet_margin")
+        method = REGISTRIES.method.get("embedding")
+        criterion = loss.factory(loss.options(), build)
+        return cast(Method, method.factory(method.options(), replace(build, loss=criterion)))

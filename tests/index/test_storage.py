@@ -1,0 +1,264 @@
+"""Claims about an index on disk: it answers as before, damage is named, a crash leaves the old state whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save as save_tensors
+
+from nearkin import files as files_module
+from nearkin.errors import DamagedError, IndexError_
+from nearkin.files import read_bundle, save_bundle, to_json
+from nearkin.index import Index, load, save
+from nearkin.index import storage as storage_module
+
+Draw = Callable[..., Any]
+
+
+def rewritten(folder: Path, name: str, data: bytes | None, **meta: Any) -> None:
+    """A bundle whose hashes agree, but which no index would have written."""
+    bundle = read_bundle(folder, format_name="nearkin index", version=1)
+    files = {**bundle.files, name: data}
+    kept = {key: value for key, value in files.items() if value is not None}
+    save_bundle(folder, kept, {**bundle.meta, **meta}, format_name="nearkin index", version=1)
+
+
+@pytest.mark.parametrize(("metric", "rule"), [("l1", "nearest"), ("l2", "prototype"), ("cosine", "attention")])
+def test_a_loaded_index_answers_as_the_saved_one(
+    metric: Any, rule: Any, make: Callable[..., Index], draw: Draw, tmp_path: Path
+) -> None:
+    index = make({"a": 20, "b": 20, "c": 4}, metric=metric, class_rule=rule, k=2)
+    index.add(draw("b", 1, 9), ["b"], ids=[500], sources=["päth/ü.png"], digests=["d"], trained=True)
+    index.save(tmp_path / "x.index")
+    loaded = load(tmp_path / "x.index")
+    queries = np.concatenate([draw(label, 10, 40) for label in "abc"])
+    assert loaded.query(queries) == index.query(queries)
+    assert loaded.promise == index.promise
+    assert loaded.recalibrate().query(queries) == index.recalibrate().query(queries)
+    assert loaded.add(draw("a", 1, 10), ["a"]) == [501]
+    with pytest.raises(IndexError_, match="trained the model"):
+        loaded.calibrate(draw("b", 1, 11), ["b"], digests=["d"])
+
+
+def test_an_empty_index_can_be_saved(tmp_path: Path) -> None:
+    Index(metric="l2", class_rule="nearest", dim=4).save(tmp_path / "x")
+    loaded = load(tmp_path / "x")
+    assert (len(loaded), loaded.metric, loaded.faiss.ntotal) == (0, "l2", 0)
+
+
+def test_the_model_goes_along_and_comes_back(embed: Any, tmp_path: Path) -> None:
+    model = {"model.json": b"{}", "model.safetensors": b"weights"}
+    index = Index(metric="l1", class_rule="nearest", dim=3, embed=embed, model_files=lambda: model)
+    index.add(["0,0,1"], ["a"])
+    save(index, tmp_path / "with")
+    save(index, tmp_path / "without", with_model=False)
+    seen = []
+    loaded = load(tmp_path / "with", embed_for=lambda files: (seen.append(dict(files)), embed)[1])
+    assert seen == [model]
+    assert loaded.query("1,0,1").label == "a"
+    load(tmp_path / "with").save(tmp_path / "again")
+    assert load(tmp_path / "again", embed_for=lambda files: embed).query("1,0,1").label == "a"
+    bare = load(tmp_path / "without", embed_for=lambda files: embed)
+    with pytest.raises(IndexError_, match="has no model"):
+        bare.query("1,0,1")
+    assert load(tmp_path / "without", embed=embed).query("1,0,1").label == "a"
+
+
+def test_model_files_named_as_the_indexs_own_are_refused(make: Callable[..., Index], tmp_path: Path) -> None:
+    index = make(model_files=lambda: {"references.json": b""})
+    with pytest.raises(IndexError_, match="named as the index's own"):
+        index.save(tmp_path / "x")
+
+
+# -------------------------------------------------------------------------------------------------- damage
+
+def flipped(data: bytes, at: int) -> bytes:
+    """One bit of one byte."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+NAMES = [*sorted(storage_module.OWN), "model.json", "manifest.json"]
+DAMAGES = {
+    "first byte changed": lambda data: flipped(data, 0),
+    "middle byte changed": lambda data: flipped(data, len(data) // 2),
+    "last byte changed": lambda data: flipped(data, len(data) - 1),
+    "last byte cut": lambda data: data[:-1],
+    "cut in half": lambda data: data[: len(data) // 2],
+    "emptied": lambda data: b"",
+    "missing": None,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_file_is_refused_by_name(name: str, make: Callable[..., Index], tmp_path: Path) -> None:
+    make(model_files=lambda: {"model.json": b"{}"}).save(tmp_path / "x")
+    manifest = json.loads((tmp_path / "x" / "manifest.json").read_bytes())
+    on_disk = name if name == "manifest.json" else manifest["files"][name]["file"]
+    for number, (what, damage) in enumerate(DAMAGES.items()):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "x", folder)
+        path = folder / on_disk
+        path.write_bytes(damage(path.read_bytes())) if damage else path.unlink()
+        with pytest.raises(DamagedError) as error:
+            load(folder)
+        assert on_disk in str(error.value), what
+
+
+def test_every_byte_of_the_manifest_counts(make: Callable[..., Index], tmp_path: Path) -> None:
+    make({}).save(tmp_path / "x")
+    path = tmp_path / "x" / "manifest.json"
+    data = path.read_bytes()
+    for at in range(len(data)):
+        for byte in {ord(" "), ord("\t"), data[at] ^ 1} - {data[at]}:
+            path.write_bytes(data[:at] + bytes([byte]) + data[at + 1 :])
+            with pytest.raises(DamagedError, match=r"manifest\.json"):
+                load(tmp_path / "x")
+
+
+VECTORS = np.ones((30, 3), np.float32)
+TEXTS = ("labels", "groups", "sources", "digests")
+IDS, TRAINED = np.arange(30), np.zeros(30, bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("references.safetensors", b"no tensors"),
+        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS[:9], "ids": IDS, "trained": TRAINED})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS * np.nan, "ids": IDS, "trained": TRAINED})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS.astype("f8"), "ids": IDS, "trained": TRAINED})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS[::-1].copy(), "trained": TRAINED})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS - 1, "trained": TRAINED})),
+        ("references.safetensors", save_tensors({"vectors": VECTORS[:, :2].copy(), "ids": IDS, "trained": TRAINED})),
+        ("references.json", b"[]"),
+        ("references.json", to_json({name: ["a"] for name in TEXTS})),
+        ("references.json", to_json({name: [1] * 30 for name in TEXTS})),
+        ("references.json", b"{" * 100_000),
+        ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:, 0] * np.inf})),
+        ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:7, 0].copy()})),
+        ("calibration.json", b"null"),
+        ("calibration.json", to_json({name: ["z"] * 60 for name in TEXTS} | {"fresh": ["z"]})),
+        ("trained.json", b"7"),
+        ("trained.json", b"[7]"),
+    ],
+)  # fmt: skip
+def test_what_no_index_wrote_is_refused_though_its_hash_agrees(
+    name: str, data: bytes, make: Callable[..., Index], tmp_path: Path
+) -> None:
+    make().save(tmp_path)
+    rewritten(tmp_path, name, data)
+    with pytest.raises(DamagedError, match=name):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"metric": "euclid"}, {"dim": "3"}, {"alpha": 2.0}, {"k": 0}, {"more": 1}, {"next_id": 3}]
+)
+def test_settings_that_no_index_has_are_refused(
+    meta: dict[str, Any], make: Callable[..., Index], tmp_path: Path
+) -> None:
+    make().save(tmp_path)
+    rewritten(tmp_path, "trained.json", b"[]", **meta)
+    with pytest.raises(DamagedError, match=r"manifest\.json|references\.safetensors"):
+        load(tmp_path)
+
+
+def test_a_file_that_the_manifest_does_not_list_is_missed(make: Callable[..., Index], tmp_path: Path) -> None:
+    make().save(tmp_path)
+    rewritten(tmp_path, "faiss.index", None)
+    with pytest.raises(DamagedError, match=r"lists no faiss\.index"):
+        load(tmp_path)
+
+
+def faiss_bytes(index: Index, **change: Any) -> bytes:
+    other = Index(metric=change.get("metric", "l1"), class_rule="nearest", dim=change.get("dim", 3))
+    n = change.get("n", 30)
+    vectors = change.get("vectors", index.references.vectors[:n])[:, : change.get("dim", 3)]
+    other.add(vectors, ["a"] * n, ids=change.get("ids", range(n)))
+    return other._engine.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metric": "l2"}, {"dim": 2}, {"n": 29}, {"ids": range(5, 35)}, {"vectors": VECTORS}, {"raw": b"IxM2 and nothing"},
+     {"raw": b""}, {"raw": b"IxF2"}],
+)  # fmt: skip
+def test_a_faiss_cache_that_is_not_the_stores_is_made_anew(
+    change: dict[str, Any], make: Callable[..., Index], draw: Draw, tmp_path: Path
+) -> None:
+    index = make()
+    index.save(tmp_path)
+    rewritten(tmp_path, "faiss.index", change["raw"] if "raw" in change else faiss_bytes(index, **change))
+    loaded = load(tmp_path)
+    assert loaded._engine.to_bytes() == index._engine.to_bytes()
+    assert loaded.query(draw("a", 3, 5)) == index.query(draw("a", 3, 5))
+
+
+# -------------------------------------------------------------------------------------------------- saving
+
+
+def test_saving_over_what_is_no_index_is_refused(make: Callable[..., Index], tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("Dear")
+    (tmp_path / "file").write_text("x")
+    save_bundle(tmp_path / "other", {}, {}, format_name="nearkin run", version=1)
+    for name, said in (("letters", r"holds dear\.txt"), ("file", "this is a file"), ("other", "not a nearkin index")):
+        with pytest.raises(IndexError_, match=said):
+            make().save(tmp_path / name)
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear"
+
+
+def test_a_stranger_in_an_index_folder_is_not_swept_away(make: Callable[..., Index], tmp_path: Path) -> None:
+    make().save(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(IndexError_, match=r"holds notes\.txt"):
+        make().save(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_saving_again_leaves_only_the_new_state(make: Callable[..., Index], draw: Draw, tmp_path: Path) -> None:
+    index = make()
+    index.save(tmp_path)
+    before = len(list(tmp_path.iterdir()))
+    index.add(draw("a", 1, 3), ["a"])
+    index.save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == before
+    assert len(load(tmp_path)) == 31
+
+
+class CrashedError(Exception):
+    """The power went."""
+
+
+def test_a_crash_at_any_write_leaves_the_old_state_whole(
+    make: Callable[..., Index], draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make(), make()
+    new.add(draw("a", 2, 30), ["a", "b"])
+    new.calibrate(draw("a", 30, 31), ["a"] * 30)
+    queries, written = draw("a", 5, 32), files_module.write_atomic
+    n_writes = len(storage_module.OWN) + 1
+    for crash_at in range(n_writes):
+        folder = tmp_path / str(crash_at)
+        old.save(folder)
+        calls = iter(range(n_writes))
+
+        def crashing(path: Path, data: bytes, calls: Any = calls, crash_at: int = crash_at) -> None:
+            if next(calls) == crash_at:
+                raise CrashedError
+            written(path, data)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(files_module, "write_atomic", crashing)
+            with pytest.raises(CrashedError):
+                new.save(folder)
+        assert load(folder).query(queries) == old.query(queries)
+        new.save(folder)
+        assert load(folder).query(queries) == new.query(queries)

@@ -1,0 +1,102 @@
+"""Bundles change all at once, and are read only when every hash agrees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nearkin import files
+from nearkin.errors import DamagedError
+from nearkin.files import read_bundle, save_bundle, to_json
+
+FORMAT = {"format_name": "test bundle", "version": 1}
+OLD = {"a.json": b"old a", "b.bin": b"old b"}
+NEW = {"a.json": b"new a", "b.bin": b"old b", "c.bin": b"new c"}
+
+
+def save(folder: Path, content: dict[str, bytes]) -> None:
+    save_bundle(folder, content, {"n": len(content)}, **FORMAT)  # type: ignore[arg-type]
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return dict(read_bundle(folder, **FORMAT).files)  # type: ignore[arg-type]
+
+
+def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
+    save(tmp_path, OLD)
+    assert read(tmp_path) == OLD
+    save(tmp_path, NEW)
+    assert read(tmp_path) == NEW
+    assert len(list(tmp_path.iterdir())) == 4, "files of the old state are gone"
+
+
+def test_a_save_that_breaks_at_any_write_leaves_the_old_state_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.write_atomic
+    for broken_call in range(len(NEW) + 1):
+        folder = tmp_path / str(broken_call)
+        save(folder, OLD)
+        calls = iter(range(100))
+
+        def failing(path: Path, data: bytes, broken: int = broken_call, calls: object = calls) -> None:
+            if next(calls) == broken:  # type: ignore[call-overload]
+                raise OSError(28, "No space left on device")
+            real(path, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write_atomic", failing)
+            with pytest.raises(OSError, match="space"):
+                save(folder, NEW)
+        assert read(folder) == OLD
+        save(folder, NEW)
+        assert read(folder) == NEW
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_every_changed_or_cut_file_is_named(tmp_path: Path, cut: bool) -> None:
+    save(tmp_path, OLD)
+    for path in tmp_path.iterdir():
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] if cut else good[:-1] + bytes([good[-1] ^ 1]))
+        with pytest.raises(DamagedError, match=path.name):
+            read(tmp_path)
+        path.write_bytes(good)
+    assert read(tmp_path) == OLD
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    save(tmp_path, OLD)
+    for path in list(tmp_path.iterdir()):
+        good = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DamagedError, match=path.name):
+            read(tmp_path)
+        path.write_bytes(good)
+
+
+def test_a_manifest_that_points_outside_its_folder_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "bundle", OLD)
+    (tmp_path / "secret").write_bytes(b"old a")
+    manifest = tmp_path / "bundle" / "manifest.json"
+    body = json.loads(manifest.read_bytes())
+    del body["checksum"]
+    body["files"]["a.json"]["file"] = "../secret"
+    files.write_manifest(tmp_path / "bundle", body)
+    with pytest.raises(DamagedError, match="outside"):
+        read(tmp_path / "bundle")
+
+
+def test_another_format_or_version_is_refused_by_name(tmp_path: Path) -> None:
+    save(tmp_path, OLD)
+    with pytest.raises(DamagedError, match="this is a test bundle, not a nearkin run"):
+        read_bundle(tmp_path, format_name="nearkin run", version=1)
+    with pytest.raises(DamagedError, match="reads version 2"):
+        read_bundle(tmp_path, format_name="test bundle", version=2)
+
+
+def test_json_refuses_what_only_python_reads() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_json({"x": float("nan")})

@@ -1,0 +1,226 @@
+"""Training: seeded, watched, and resumable from any step to the same bits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from nearkin import load_registries
+from nearkin.contracts import Build, Register, Split
+from nearkin.errors import DataError, WorkFailed
+from nearkin.hookspecs import hookimpl
+from nearkin.model import Blueprint, Model, build_model
+from nearkin.recipe.model import Selection, TrainOptions
+from nearkin.training.checkpoint import Weights, copy_weights
+from nearkin.training.trainer import LabelledImages, Trainer
+from nearkin.training.watch import Progress
+
+CLASSES = ("a", "b", "c")
+
+
+def images(split: Split, per_class: int = 4, seed: int = 0) -> LabelledImages:
+    """Noise around a mean of its own for each class."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(3), per_class)
+    pixels = (rng.random((len(labels), 1, 16, 16)) * 0.5 + labels[:, None, None, None] / 6).astype(np.float32)
+    return LabelledImages(split, tuple(f"{split}/{i}" for i in range(len(labels))), pixels, labels)
+
+
+class Exploding:
+    """A plugin whose loss turns NaN or infinite at a step."""
+
+    nearkin_api = 1
+
+    def __init__(self, at_call: int, value: float, *, gradient_only: bool = False) -> None:
+        self.calls = 0
+        self.at_call, self.value, self.gradient_only = at_call, value, gradient_only
+
+    @hookimpl
+    def nearkin_losses(self, register: Register) -> None:
+        register("exploding", lambda _options, _build: self.loss, takes=("pairs",), summary="Explodes.")
+
+    def loss(self, embeddings: torch.Tensor, labels: torch.Tensor, indices_tuple: Any = None) -> torch.Tensor:
+        self.calls += 1
+        value = embeddings.square().mean()
+        if self.calls < self.at_call:
+            return value
+        if self.gradient_only:
+            return value + (embeddings * 0).abs().sqrt().sum() * 0  # sqrt has no finite slope at 0
+        return value * self.value
+
+
+def model(*plugins: Any, loss: str = "contrastive", seed: int = 0) -> Model:
+    registries = load_registries(*plugins, entry_points=False)
+
+    def chosen(kind: Any, name: str, **options: Any) -> Selection:
+        return Selection(kind, name, registries.of(kind).get(name).options(**options))
+
+    blueprint = Blueprint(
+        seed,
+        CLASSES,
+        chosen("backbone", "conv2", image_size=16, width=4),
+        chosen("method", "embedding"),
+        chosen("loss", loss),
+    )
+    return build_model(blueprint, registries)
+
+
+def trainer(folder: Path, *, of: Model | None = None, select: bool = True, **options: Any) -> Trainer:
+    train, net = images("train"), of or model()
+    component = load_registries(entry_points=False).sampler.get("balanced_pairs")
+    build = Build(seed=0, classes=CLASSES, labels=train.labels, input=net.input)
+    settings = {"steps": 20, "early_stopping": {"every": 5, "patience": 100}, "checkpoint_every": 3, **options}
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trainer(
+        model=net,
+        sampler=component.factory(component.options(pairs=8), build),
+        train=train,
+        select=images("select", seed=1) if select else None,
+        options=TrainOptions(**settings),
+        seed=0,
+        metrics=folder / "metrics.jsonl",
+        checkpoints=folder / "checkpoints",
+        accelerator=Accelerator(cpu=True),
+    )
+
+
+def same(left: Weights, right: Weights) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def stopping_at(step: int) -> Callable[[Progress], None]:
+    def on_step(progress: Progress) -> None:
+        if progress.step == step:
+            raise KilledError
+
+    return on_step
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing after the step runs."""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Weights, str]:
+    done = trainer(tmp_path_factory.mktemp("whole"), augment={"degrees": 10.0}, optimizer={"type": "adamw"})
+    done.run()
+    return copy_weights(done.model), done.metrics.read_text()
+
+
+@pytest.mark.parametrize("killed_at", range(1, 21))
+def test_a_run_killed_at_any_step_resumes_to_the_same_bits(
+    tmp_path: Path, killed_at: int, uninterrupted: tuple[Weights, str]
+) -> None:
+    options: dict[str, Any] = {"augment": {"degrees": 10.0}, "optimizer": {"type": "adamw"}}
+    first = trainer(tmp_path, **options)
+    first.on_step = stopping_at(killed_at)
+    with pytest.raises(KilledError):
+        first.run()
+    second = trainer(tmp_path, of=model(seed=99), **options)  # other first weights: the checkpoint must bring all
+    if not (second.checkpoints / "manifest.json").exists():
+        second = trainer(tmp_path, **options)
+    second.restore()
+    second.run()
+    weights, metrics = uninterrupted
+    assert same(copy_weights(second.model), weights)
+    assert second.metrics.read_text() == metrics
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, two = trainer(tmp_path / "1"), trainer(tmp_path / "2")
+    one.run()
+    two.run()
+    assert same(copy_weights(one.model), copy_weights(two.model))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_every_optimizer_and_schedule_trains(tmp_path: Path, optimizer: str, schedule: str) -> None:
+    made = trainer(tmp_path, optimizer={"type": optimizer}, schedule={"type": schedule, "warmup": 3})
+    before = copy_weights(made.model)
+    made.run()
+    assert not same(before, copy_weights(made.model))
+    rates = [json.loads(line)["learning_rate"] for line in made.metrics.read_text().splitlines()]
+    assert rates[0] < rates[2] < rates[3] == pytest.approx(1e-3)
+    assert (rates[-1] < rates[3]) == (schedule != "constant")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_at_once_with_step_and_items(tmp_path: Path, value: float) -> None:
+    made = trainer(tmp_path, of=model(Exploding(4, value), loss="exploding"))
+    with pytest.raises(WorkFailed, match=rf"loss is {value} at step 4;.*train/\d") as caught:
+        made.run()
+    assert "train.optimizer.lr" in str(caught.value)
+    assert made.standing.step == 3
+    assert all(torch.isfinite(tensor).all() for tensor in copy_weights(made.model).values())
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_weights_change(tmp_path: Path) -> None:
+    made = trainer(tmp_path, of=model(Exploding(2, 1.0, gradient_only=True), loss="exploding"))
+    with pytest.raises(WorkFailed, match="gradient is nan at step 2"):
+        made.run()
+    assert all(torch.isfinite(tensor).all() for tensor in copy_weights(made.model).values())
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    free, tight = trainer(tmp_path / "free"), trainer(tmp_path / "tight", clip_norm=1e-6, optimizer={"type": "sgd"})
+    before = copy_weights(tight.model)
+    free.run()
+    tight.run()
+    moved = max((copy_weights(tight.model)[k] - before[k]).abs().max() for k, _ in tight.model.named_parameters())
+    assert 0 < moved < 1e-6
+
+
+def test_the_best_weights_on_select_are_kept_and_patience_ends_the_run(tmp_path: Path) -> None:
+    made = trainer(tmp_path, steps=200, early_stopping={"every": 2, "patience": 3})
+    outcome = made.run()
+    assert outcome.ended == "early stopping"
+    lines = [json.loads(line) for line in made.metrics.read_text().splitlines()]
+    looks = {line["step"]: line["select_pair_auc"] for line in lines if "select_pair_auc" in line}
+    best = max(looks.values())
+    assert outcome.standing.best_score == best
+    assert looks[outcome.standing.best_step] == best
+    first_best = min(step for step, score in looks.items() if score == best)
+    assert lines[-1]["step"] == first_best + 2 * 3
+
+
+def test_without_select_the_last_weights_are_kept(tmp_path: Path) -> None:
+    outcome = trainer(tmp_path, select=False).run()
+    assert outcome.ended == "steps done"
+    assert outcome.standing.best_score is None
+
+
+@pytest.mark.parametrize(("train", "select"), [("calibrate", "select"), ("test", "select"), ("train", "test")])
+def test_images_of_calibrate_and_test_are_refused(tmp_path: Path, train: Split, select: Split) -> None:
+    made = trainer(tmp_path)
+    with pytest.raises(DataError, match="fits weights on train and chooses on select alone"):
+        Trainer(**{**vars_of(made), "train": images(train), "select": images(select)})
+
+
+def test_an_image_in_both_train_and_select_is_refused(tmp_path: Path) -> None:
+    made = trainer(tmp_path)
+    twice = LabelledImages("select", made.train.keys, made.train.images, made.train.labels)
+    with pytest.raises(DataError, match="both train and select: train/0"):
+        Trainer(**{**vars_of(made), "select": twice})
+
+
+def vars_of(made: Trainer) -> dict[str, Any]:
+    names = ("model", "sampler", "train", "select", "options", "seed", "metrics", "checkpoints", "accelerator")
+    return {name: getattr(made, name) for name in names}
+
+
+def test_steps_of_an_epoch_follow_the_sampler(tmp_path: Path) -> None:
+    made = trainer(tmp_path, steps=None, epochs=3)
+    assert made.total == 3 * math.ceil(12 / 8)
