@@ -22,6 +22,7 @@ test: $(VENV)/installed-test
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check src plugins tests docs
+	$(BIN)/ruff format --check src plugins tests docs
 	$(BIN)/mypy src plugins/*/src
 	$(BIN)/lint-imports
 

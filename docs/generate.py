@@ -26,6 +26,16 @@ SECTIONS: dict[str, type[Options]] = {
 }
 
 
+TYPE_WORDS = {
+    "array": "list of text",
+    "boolean": "true or false",
+    "integer": "whole number",
+    "null": "null",
+    "number": "number",
+    "string": "text",
+}
+
+
 def page() -> str:
     """The whole page, its generated part made anew."""
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
@@ -74,8 +84,7 @@ def type_words(said: dict[str, Any]) -> str:
         return f"`{said['const']}`"
     if "$ref" in said:
         return "a section"
-    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
-    return "list of text" if said.get("type") == "array" else words.get(said.get("type", ""), "anything")
+    return TYPE_WORDS.get(said.get("type", ""), "anything")
 
 
 def default_words(name: str, said: dict[str, Any], schema: dict[str, Any]) -> str:

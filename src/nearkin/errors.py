@@ -21,7 +21,7 @@ class DataError(NearkinError):
     """Images, labels or splits that cannot be used as asked."""
 
 
-class IndexError_(NearkinError):
+class IndexCallError(NearkinError):
     """A call on the index that cannot be answered: wrong dimensions, NaN, an id used twice."""
 
 
@@ -70,9 +70,17 @@ class RecipeError(NearkinError):
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the nearest valid name, or nothing where none is near."""
-    near = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """` Did you mean 'x'?` for the nearest valid name, or nothing where none is near.
+
+    By the whole name, else by its beginning, so that `tripelt` finds `triplet_margin`.
+    """
+    names = sorted(valid)
+    whole = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if whole:
+        return f" Did you mean {whole[0]!r}?"
+    beginnings = {known[: len(name)]: known for known in reversed(names)}
+    near = difflib.get_close_matches(name, beginnings, n=1, cutoff=0.75) if len(name) > 3 else []
+    return f" Did you mean {beginnings[near[0]]!r}?" if near else ""
 
 
 def listing(names: Iterable[str], most: int = 10) -> str:

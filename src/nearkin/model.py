@@ -46,6 +46,9 @@ class Blueprint:
 class Model(nn.Module):
     """Images in [0, 1] to a loss (training) or to transformed embeddings (everything else)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, blueprint: Blueprint, backbone: Backbone, method: Method) -> None:
         super().__init__()
         self.blueprint = blueprint
@@ -111,7 +114,9 @@ class Model(nn.Module):
 
 def _plain(blueprint: Blueprint) -> dict[str, Any]:
     def selection(chosen: Selection | None) -> dict[str, Any] | None:
-        return chosen and {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
+        if chosen is None:
+            return None
+        return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
 
     return {
         "seed": blueprint.seed,
@@ -126,7 +131,7 @@ def build_model(blueprint: Blueprint, registries: Registries) -> Model:
     with seeded(blueprint.seed):
         backbone: Backbone = _make(blueprint.backbone, build, registries, wants=("input", "embedding_dim"))
         build = replace(build, input=backbone.input, embedding_dim=backbone.embedding_dim)
-        loss: Loss | None = blueprint.loss and _make(blueprint.loss, build, registries, wants=("__call__",))
+        loss: Loss | None = _make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
         wants = ("metric", "class_rule", "loss", "transform", "compare")
         method: Method = _make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
         return Model(blueprint, backbone, method)
@@ -163,7 +168,7 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         described = _described_input(description["input"])
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise DamagedError(
-            f"{where}: the weights and their description do not belong together, or the installed plugin changed: {error}"
+            f"{where}: weights and description do not belong together, or the installed plugin changed: {error}"
         ) from error
     if described != model.input:
         raise DamagedError(f"{where}: was trained on {described}, but the installed backbone takes {model.input}.")

@@ -62,19 +62,27 @@ def _core_version() -> str:
 
 def _add_installed(registries: Registries) -> list[Any]:
     """Add every installed plugin, broken ones as a status alone; the modules of those that work."""
-    found = [(entry_point, *_distribution(entry_point)) for entry_point in entry_points(group=GROUP)]
-    # An order that does not depend on the file system.
-    found.sort(key=lambda one: (one[1], one[0].name, one[0].value))
+    found = _installed()
     loaded = []
     for entry_point, distribution, version in found:
-        namesakes = [owner for other, owner, _ in found if other.name == entry_point.name]
+        owners = dict.fromkeys(owner for other, owner, _ in found if other.name == entry_point.name)
         try:
-            plugin = _load(entry_point, distribution, namesakes)
+            plugin = _load(entry_point, distribution, list(owners))
             _add(registries, plugin, name=entry_point.name, distribution=distribution, version=version)
             loaded.append(plugin)
         except PluginProblem as problem:
             registries.plugins.append(PluginStatus(entry_point.name, distribution, version, problem.reasons))
     return loaded
+
+
+def _installed() -> list[tuple[EntryPoint, str, str]]:
+    """Entry point, distribution, version of each, in an order that does not depend on the file system."""
+    found: dict[tuple[str, str, str], tuple[EntryPoint, str, str]] = {}
+    for entry_point in entry_points(group=GROUP):
+        distribution, version = _distribution(entry_point)
+        # pip sets an old version aside as `~ame` while it upgrades, and may leave it there: that is no second plugin.
+        found.setdefault((distribution, entry_point.name, entry_point.value), (entry_point, distribution, version))
+    return [found[key] for key in sorted(found)]
 
 
 def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
@@ -89,10 +97,10 @@ def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
     return found if all(found) else (f"(the unnamed distribution of {entry_point.value})", "?")
 
 
-def _load(entry_point: EntryPoint, distribution: str, namesakes: Sequence[str]) -> Any:
+def _load(entry_point: EntryPoint, distribution: str, owners: Sequence[str]) -> Any:
     """Import it. Of plugins that share a name none is: which one comes first must not decide what a recipe means."""
-    if len(namesakes) > 1:
-        both = " and ".join(namesakes)
+    if len(owners) > 1:
+        both = " and ".join(owners)
         raise PluginProblem(f"the plugin name {entry_point.name!r} is used by {both}, so none is loaded. Uninstall one")
     with _blamed("cannot be imported:", f"Reinstall or upgrade {distribution}"):
         return entry_point.load()

@@ -172,7 +172,8 @@ class Run:
         import numpy as np
 
         if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.ndim == 2:
-            return np.ascontiguousarray(given, dtype=np.float32)
+            # A copy, because torch takes no read-only memory, and an index's references are that.
+            return np.array(given, dtype=np.float32)
         return self.embed(given)
 
 

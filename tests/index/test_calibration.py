@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearkin.errors import IndexError_
+from nearkin.errors import IndexCallError
 from nearkin.index import Index
 from nearkin.index.calibration import Calibration, fits, groups_needed
 
@@ -86,6 +86,7 @@ def test_one_item_of_each_group_is_drawn_and_always_the_same() -> None:
     first = index._calibration.sorted_scores["a"].tolist()
     assert len(first) == 10
     assert [math.ceil(s / 3) for s in first] == list(range(1, 11))
+    assert {s % 3 for s in first} == {0, 1, 2}
     index.recalibrate()
     assert index._calibration.sorted_scores["a"].tolist() == first
     index.calibrate(vectors, ["b"] * 30, groups=groups)
@@ -100,7 +101,7 @@ def test_items_without_a_group_stand_for_themselves(make: Callable[..., Index]) 
 def test_items_that_trained_the_model_are_refused_by_name(draw: Draw) -> None:
     index = Index(metric="l1", class_rule="nearest", dim=3, trained_digests=frozenset({"d1"}))
     index.add(draw("a", 5, 0), ["a"] * 5)
-    with pytest.raises(IndexError_, match=r"trained the model: item 1 \(p/x.png\)\.\n.*Calibrate on others"):
+    with pytest.raises(IndexCallError, match=r"trained the model: item 1 \(p/x.png\)\.\n.*Calibrate on others"):
         index.calibrate(draw("a", 2, 1), ["a"] * 2, digests=["d0", "d1"], sources=["p/w.png", "p/x.png"])
     assert index.promise.groups == {}
 
@@ -110,9 +111,9 @@ def test_items_that_trained_are_refused_even_after_their_references_went(draw: D
     index.add(draw("a", 3, 0), ["a"] * 3, digests=["x", "y", "z"], trained=[False, True, False])
     index.remove(ids=[0, 1])
     index.calibrate(draw("a", 1, 1), ["a"], digests=["x"])
-    with pytest.raises(IndexError_, match="trained the model: item 0"):
+    with pytest.raises(IndexCallError, match="trained the model: item 0"):
         index.calibrate(draw("a", 1, 1), ["a"], digests=["y"])
-    with pytest.raises(IndexError_, match="are references of the index: item 0"):
+    with pytest.raises(IndexCallError, match="are references of the index: item 0"):
         index.calibrate(draw("a", 1, 1), ["a"], digests=["z"])
 
 
@@ -124,20 +125,20 @@ def test_embeddings_of_references_are_refused_where_no_digest_tells(metric: Any,
     items = draw("a", 4, 1)
     items[2] = references[5] * np.float32(1 + 3e-7)
     for digests in (None, ["p", "q", "r", "s"]):
-        with pytest.raises(IndexError_, match=r"have the embedding of a reference: item 2\."):
+        with pytest.raises(IndexCallError, match=r"have the embedding of a reference: item 2\."):
             index.calibrate(items, ["a"] * 4, digests=digests)
 
 
 def test_groups_of_references_are_refused(make: Callable[..., Index], draw: Draw) -> None:
     index = make()
-    with pytest.raises(IndexError_, match=r"of a group that references are of: item 1\."):
+    with pytest.raises(IndexCallError, match=r"of a group that references are of: item 1\."):
         index.calibrate(draw("a", 2, 9), ["a"] * 2, groups=["new", "b patient 3"])
 
 
 def test_labels_without_references_are_refused_with_the_nearest_name(draw: Draw) -> None:
     index = Index(metric="l1", class_rule="nearest", dim=3)
     index.add(draw("a", 2, 0), ["covid", "normal"])
-    with pytest.raises(IndexError_, match=r"'cowid'.*Did you mean 'covid'") as error:
+    with pytest.raises(IndexCallError, match=r"'cowid'.*Did you mean 'covid'") as error:
         index.calibrate(draw("a", 2, 1), ["cowid", "tb"])
     assert "'tb'" in str(error.value)
 
@@ -168,7 +169,7 @@ def test_recalibrating_is_as_calibrating_anew(make: Callable[..., Index], draw: 
 def test_recalibrating_refuses_items_that_became_references(make: Callable[..., Index], draw: Draw) -> None:
     index = make()
     index.add(draw("a", 20, 100)[:1], ["a"])
-    with pytest.raises(IndexError_, match="have the embedding of a reference: item 0"):
+    with pytest.raises(IndexCallError, match="have the embedding of a reference: item 0"):
         index.recalibrate()
 
 

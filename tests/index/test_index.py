@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearkin.errors import IndexError_
+from nearkin.errors import IndexCallError
 from nearkin.index import Index
 
 Draw = Callable[..., Any]
@@ -37,7 +37,7 @@ def plain(**settings: Any) -> Index:
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(settings_: dict[str, Any], said: str) -> None:
-    with pytest.raises(IndexError_, match=said):
+    with pytest.raises(IndexCallError, match=said):
         plain(**settings_)
 
 
@@ -52,6 +52,9 @@ def test_ids_count_up_and_are_never_given_twice(draw: Draw) -> None:
     assert index.add(draw("a", 1, 2)[0], "a") == [10]
     assert index.references.ids.tolist() == [0, 1, 2, 5, 10]
     assert index.references.labels == ("a", "a", "a", "b", "a")
+    index.remove(ids=10)
+    assert index.add(draw("a", 1, 3), ["a"], ids=[3]) == [3]
+    assert index.add(draw("a", 1, 4), ["a"]) == [11]
 
 
 def test_labels_stay_text_as_written(draw: Draw) -> None:
@@ -84,7 +87,7 @@ def test_what_does_not_go_with_the_rows_is_refused_and_nothing_added(
 ) -> None:
     index = plain()
     index.add(draw("a", 1, 0), ["a"])
-    with pytest.raises(IndexError_, match=said):
+    with pytest.raises(IndexCallError, match=said):
         index.add(draw("a", 2, 1), **{"labels": ["a", "b"], **change})
     assert len(index) == 1
 
@@ -92,7 +95,7 @@ def test_what_does_not_go_with_the_rows_is_refused_and_nothing_added(
 def test_all_problems_are_named_at_once() -> None:
     vectors = np.ones((4, 3), np.float32)
     vectors[1], vectors[2], vectors[3] = np.nan, np.inf, 1e20
-    with pytest.raises(IndexError_) as error:
+    with pytest.raises(IndexCallError) as error:
         plain().add(vectors, ["a", 7, "b"], ids=[1, 1, 2, 3])
     said = str(error.value)
     vectors_said = ("rows 1, 2 of the embeddings hold NaN", "row 3 of the embeddings holds numbers beyond")
@@ -103,7 +106,7 @@ def test_all_problems_are_named_at_once() -> None:
 def test_a_zero_vector_is_refused_under_cosine_alone() -> None:
     zeros = np.zeros((1, 3), np.float32)
     plain().add(zeros, ["a"])
-    with pytest.raises(IndexError_, match="row 0 of the embeddings holds nothing but zeros"):
+    with pytest.raises(IndexCallError, match="row 0 of the embeddings holds nothing but zeros"):
         plain(metric="cosine").add(zeros, ["a"])
 
 
@@ -142,7 +145,7 @@ def test_removing_says_how_many_went(make: Callable[..., Index]) -> None:
 )
 def test_removing_what_is_not_there_is_an_error(asked: dict[str, Any], said: str, make: Callable[..., Index]) -> None:
     index = make()
-    with pytest.raises(IndexError_, match=said):
+    with pytest.raises(IndexCallError, match=said):
         index.remove(**asked)
     assert len(index) == 30
 
@@ -214,15 +217,15 @@ def test_images_go_through_embed_with_their_digests_and_sources(embed: Any) -> N
     answer = index.query("1,0,1")
     assert (answer.label, answer.distance, answer.neighbors[0].source) == ("a", 1.0, "0,0,1")
     assert [a.label for a in index.query(["1,0,1", "8,9,1"])] == ["a", "b"]
-    with pytest.raises(IndexError_, match=r"are references of the index: item 0 \(9,9,1\)"):
+    with pytest.raises(IndexCallError, match=r"are references of the index: item 0 \(9,9,1\)"):
         index.calibrate(["9,9,1"], ["b"])
-    with pytest.raises(IndexError_, match="images bring their own"):
+    with pytest.raises(IndexCallError, match="images bring their own"):
         index.add(["1,1,1"], ["a"], digests=["d"])
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), [np.zeros((4, 4))]])
 def test_arrays_that_are_no_embeddings_are_images(image: Any, make: Callable[..., Index]) -> None:
-    with pytest.raises(IndexError_, match="has no model, so it cannot take images"):
+    with pytest.raises(IndexCallError, match="has no model, so it cannot take images"):
         make().query(image)
 
 
@@ -238,20 +241,20 @@ def test_arrays_that_are_no_embeddings_are_images(image: Any, make: Callable[...
     ],
 )
 def test_queries_that_cannot_be_answered_are_refused(queries: Any, said: str, make: Callable[..., Index]) -> None:
-    with pytest.raises(IndexError_, match=said):
+    with pytest.raises(IndexCallError, match=said):
         make().query(queries)
 
 
 @pytest.mark.parametrize("asked", [{"k": 0}, {"k": -1}, {"k": 1.5}, {"alpha": 0}, {"alpha": 1.0}, {"alpha": 7.0}])
 def test_k_and_alpha_outside_their_range_are_refused(asked: dict[str, Any], make: Callable[..., Index]) -> None:
-    with pytest.raises(IndexError_, match=r"^(k|alpha) "):
+    with pytest.raises(IndexCallError, match=r"^(k|alpha) "):
         make().query(np.zeros(3, np.float32), **asked)
 
 
 def test_an_empty_index_says_so() -> None:
-    with pytest.raises(IndexError_, match="holds no references yet"):
+    with pytest.raises(IndexCallError, match="holds no references yet"):
         plain().query(np.zeros(3, np.float32))
-    with pytest.raises(IndexError_, match="holds no references yet"):
+    with pytest.raises(IndexCallError, match="holds no references yet"):
         plain().calibrate(np.zeros((1, 3), np.float32), ["a"])
 
 
@@ -276,3 +279,12 @@ def test_the_raw_faiss_index_holds_the_store(make: Callable[..., Index]) -> None
     index = make()
     assert (index.faiss.ntotal, index.faiss.d) == (30, 3)
     np.testing.assert_array_equal(index.faiss.reconstruct(4), index.references.vectors[4])
+
+
+def test_what_is_done_to_the_raw_faiss_index_does_not_change_answers(draw: Draw) -> None:
+    index = plain()
+    index.add(draw("a", 200, 0), ["a"] * 200)
+    before = index._engine.search(draw("a", 5, 1), 3)
+    index.faiss.remove_ids(np.arange(190))
+    after = index._engine.search(draw("a", 5, 1), 3)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))

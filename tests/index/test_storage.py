@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save as save_tensors
 
 from nearkin import files as files_module
-from nearkin.errors import DamagedError, IndexError_
+from nearkin.errors import DamagedError, IndexCallError
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.index import Index, load, save
 from nearkin.index import storage as storage_module
@@ -42,7 +42,7 @@ def test_a_loaded_index_answers_as_the_saved_one(
     assert loaded.promise == index.promise
     assert loaded.recalibrate().query(queries) == index.recalibrate().query(queries)
     assert loaded.add(draw("a", 1, 10), ["a"]) == [501]
-    with pytest.raises(IndexError_, match="trained the model"):
+    with pytest.raises(IndexCallError, match="trained the model"):
         loaded.calibrate(draw("b", 1, 11), ["b"], digests=["d"])
 
 
@@ -65,18 +65,19 @@ def test_the_model_goes_along_and_comes_back(embed: Any, tmp_path: Path) -> None
     load(tmp_path / "with").save(tmp_path / "again")
     assert load(tmp_path / "again", embed_for=lambda files: embed).query("1,0,1").label == "a"
     bare = load(tmp_path / "without", embed_for=lambda files: embed)
-    with pytest.raises(IndexError_, match="has no model"):
+    with pytest.raises(IndexCallError, match="has no model"):
         bare.query("1,0,1")
     assert load(tmp_path / "without", embed=embed).query("1,0,1").label == "a"
 
 
 def test_model_files_named_as_the_indexs_own_are_refused(make: Callable[..., Index], tmp_path: Path) -> None:
     index = make(model_files=lambda: {"references.json": b""})
-    with pytest.raises(IndexError_, match="named as the index's own"):
+    with pytest.raises(IndexCallError, match="named as the index's own"):
         index.save(tmp_path / "x")
 
 
 # -------------------------------------------------------------------------------------------------- damage
+
 
 def flipped(data: bytes, at: int) -> bytes:
     """One bit of one byte."""
@@ -210,7 +211,7 @@ def test_saving_over_what_is_no_index_is_refused(make: Callable[..., Index], tmp
     (tmp_path / "file").write_text("x")
     save_bundle(tmp_path / "other", {}, {}, format_name="nearkin run", version=1)
     for name, said in (("letters", r"holds dear\.txt"), ("file", "this is a file"), ("other", "not a nearkin index")):
-        with pytest.raises(IndexError_, match=said):
+        with pytest.raises(IndexCallError, match=said):
             make().save(tmp_path / name)
     assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear"
 
@@ -218,7 +219,7 @@ def test_saving_over_what_is_no_index_is_refused(make: Callable[..., Index], tmp
 def test_a_stranger_in_an_index_folder_is_not_swept_away(make: Callable[..., Index], tmp_path: Path) -> None:
     make().save(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(IndexError_, match=r"holds notes\.txt"):
+    with pytest.raises(IndexCallError, match=r"holds notes\.txt"):
         make().save(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from collections.abc import Callable, Iterator
+from importlib import import_module, invalidate_caches
 from pathlib import Path
+from shutil import copytree
 from types import ModuleType
 from typing import Any
 
@@ -224,45 +225,57 @@ def test_there_are_no_conflicts_among_the_built_ins() -> None:
     assert load_registries(entry_points=False).conflicts() == []
 
 
-# ------------------------------------------------------------------ installed plugins, as metadata shows them
+# ------------------------------------------------------------------------------- beside installed plugins
 
 
-class Metadata:
-    """What `importlib.metadata` hands out for one distribution."""
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ModuleType]]:
+    """Put a module with an entry point on this interpreter's path; without `metadata`, as a cut uninstallation does."""
+    monkeypatch.syspath_prepend(tmp_path)
 
-    def __init__(self, name: str | None = "scratch", version: str | None = "1.0") -> None:
-        self.name = name
-        self.version = version
+    def install(name: str, source: str, *, metadata: bool = True) -> ModuleType:
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "entry_points.txt").write_text(f"[nearkin]\n{name} = {name}\n", encoding="utf-8")
+        if metadata:
+            whose = f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n"
+            (info / "METADATA").write_text(whose, encoding="utf-8")
+        invalidate_caches()
+        return import_module(name)
 
-
-def installed(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, ModuleType, Metadata]) -> None:
-    """Stand in for the entry points of the environment."""
-    points = []
-    for name, plugin, metadata in found:
-        monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
-        point = EntryPoint(name=name, value=plugin.__name__, group="nearkin")
-        vars(point)["dist"] = metadata
-        points.append(point)
-    monkeypatch.setattr("nearkin.plugins.entry_points", lambda group: points)
-
-
-def test_an_installed_module_that_is_handed_over_too_is_one_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = module("mine", nearkin_losses=a_loss("my_loss"))
-    installed(monkeypatch, ("mine", mine, Metadata()))
-    assert load_registries(mine).loss.get("my_loss").qualified == "scratch:my_loss"
+    before = set(sys.modules)
+    yield install
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
-def test_a_broken_installed_module_that_is_handed_over_too_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = module("mine", nearkin_losses=a_loss("my_loss"), nearkin_api=None)
-    installed(monkeypatch, ("mine", mine, Metadata()))
-    assert load_registries().broken
-    with pytest.raises(PluginError, match="plugin mine: declares no nearkin_api"):
+def test_an_installed_module_that_is_handed_over_too_is_one_plugin(installed: Callable[..., ModuleType]) -> None:
+    mine = installed("scratch_mine", FILE)
+    assert load_registries(mine).loss.get("from_file").qualified == "scratch_mine-dist:from_file"
+
+
+def test_a_broken_installed_module_that_is_handed_over_too_raises(installed: Callable[..., ModuleType]) -> None:
+    mine = installed("scratch_old", FILE.replace("nearkin_api = 1", ""))
+    assert "scratch_old-dist" in {plugin.distribution for plugin in load_registries().broken}
+    with pytest.raises(PluginError, match="plugin scratch_old: declares no nearkin_api"):
         load_registries(mine)
 
 
-def test_what_a_cut_uninstallation_leaves_behind_takes_no_one_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine, rest = module("mine", nearkin_losses=a_loss("my_loss")), module("rest", nearkin_losses=a_loss("other"))
-    installed(monkeypatch, ("mine", mine, Metadata()), ("rest", rest, Metadata(name=None, version=None)))
+def test_what_a_cut_uninstallation_leaves_behind_takes_no_one_down(installed: Callable[..., ModuleType]) -> None:
+    installed("scratch_mine", FILE)
+    installed("scratch_rest", "", metadata=False)
     registries = load_registries()
-    assert registries.loss.get("my_loss").distribution == "scratch"
-    assert "(the unnamed distribution of rest)" in {plugin.distribution for plugin in registries.plugins}
+    assert registries.loss.get("from_file").distribution == "scratch_mine-dist"
+    assert "(the unnamed distribution of scratch_rest)" in {plugin.distribution for plugin in registries.broken}
+
+
+def test_what_a_cut_upgrade_leaves_behind_is_no_second_plugin(
+    installed: Callable[..., ModuleType], tmp_path: Path
+) -> None:
+    installed("scratch_mine", FILE)
+    copytree(tmp_path / "scratch_mine-1.0.dist-info", tmp_path / "~cratch_mine-0.9.dist-info")
+    registries = load_registries()
+    assert registries.loss.get("from_file").distribution == "scratch_mine-dist"
+    assert [plugin.broken for plugin in registries.plugins if plugin.name == "scratch_mine"] == [False]

@@ -78,19 +78,19 @@ def plugins(*, plugins: Sequence[Path], as_json: bool) -> None:
         listed = [{**asdict(plugin), "state": _state(plugin.broken)} for plugin in registries.plugins]
         show.print_json({"plugins": listed, "conflicts": registries.conflicts()})
         return
-    rows = [
-        [p.name, p.distribution, p.version, _state(p.broken), ", ".join(p.components) or "; ".join(p.problems)]
-        for p in registries.plugins
-    ]
-    show.print_table(["plugin", "distribution", "version", "state", "components, or what is wrong"], rows)
-    _print_conflicts(registries)
+    rows = [[p.name, p.distribution, p.version, _state(p.broken), ", ".join(p.components)] for p in registries.plugins]
+    show.print_table(["plugin", "distribution", "version", "state", "components"], rows)
+    _print_what_is_wrong(registries)
 
 
 def _state(broken: bool) -> str:
     return "broken" if broken else "ok"
 
 
-def _print_conflicts(registries: Registries) -> None:
+def _print_what_is_wrong(registries: Registries) -> None:
+    """In full, below the table: a table would cut it off on a narrow terminal."""
+    for plugin in registries.broken:
+        print(f"broken: {plugin.name} of {plugin.distribution}: {'; '.join(plugin.problems)}")
     for conflict in registries.conflicts():
         print(f"conflict: {conflict}")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nearkin.contracts import FloatArray, ImageLike, InputSpec
 from nearkin.errors import DataError
@@ -19,8 +22,11 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 4
 """Pixels. Less shows nothing."""
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = (0.299, 0.587, 0.114)
 """Red, green, blue to gray (ITU-R BT.601)."""
+TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+TIFF_BITS, TIFF_SAMPLE_FORMAT, TIFF_UNSIGNED = 258, 339, 1
+_OPENING = threading.Lock()
 
 
 class BadImage(DataError):
@@ -39,7 +45,7 @@ class Picture:
     pixels: FloatArray
     """(h, w) gray or (h, w, 3) RGB, in [0, 1]."""
     bits: int
-    """Bits a channel of the source: 1, 8, 16 or 32."""
+    """Bits a channel as decoded: 1, 8, 16, 32 or 64."""
     source: str
     """The path; `image` or `array` for what was in memory."""
 
@@ -53,122 +59,150 @@ class Picture:
 def decode(image: ImageLike) -> Picture:
     """A path, PIL image or array -> its pixels. `BadImage` says why it cannot be used.
 
-    16-bit values are divided by 65535, never clipped. Other integers beyond 8 bits, and floats, are kept where they
-    lie in [0, 1], else stretched from the image's own least value to its largest. Transparency is laid on white;
-    EXIF orientation is applied.
+    16-bit values are divided by 65535, never clipped. Signed or wider integers, and floats, are kept where they
+    all lie in [0, 1], else stretched from the image's own least value to its largest. Transparency is laid on
+    white; EXIF orientation is applied. Pillow reads 16-bit colour at 8 bits a channel.
     """
     if isinstance(image, (str, Path)):
-        return _decode_file(Path(image))
+        with _named(str(image)):
+            return _from_file(Path(image))
     if isinstance(image, Image.Image):
-        return _from_pil(image, "image")
+        with _named("image"):
+            return _from_pil(image, "image")
     if isinstance(image, np.ndarray):
         return _from_array(image, "array")
     raise BadImage(repr(image)[:80], f"is a {type(image).__name__}; give a path, a PIL image or a numpy array.")
 
 
-def _decode_file(path: Path) -> Picture:
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a `BadImage` of this source."""
+    try:
+        yield
+    except (BadImage, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(source, f"is too large: at most {MAX_PIXELS:,} pixels. Shrink it first.") from error
+    except UnidentifiedImageError as error:
+        formats = ", ".join(FORMATS)
+        raise BadImage(source, f"is not an image that can be read. Known formats: {formats}; convert it.") from error
+    # Decoders raise whatever they meet in a damaged file.
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise BadImage(source, f"cannot be read ({error.strerror}).") from error
+        raise BadImage(source, f"is damaged or cut short ({error}); copy it again.") from error
+
+
+def _from_file(path: Path) -> Picture:
     if not path.is_file():
         raise BadImage(str(path), "is a folder, not an image." if path.is_dir() else "there is no such file.")
     if path.stat().st_size == 0:
         raise BadImage(str(path), "is empty (zero bytes); copy it again.")
-    try:
-        with warnings.catch_warnings():
-            # Pillow's own guard against huge images warns first; the cap here is checked before any pixel is read.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                _check_header(image, str(path))
-                image.load()
-                return _from_pil(image, str(path))
-    except BadImage:
-        raise
-    except Image.DecompressionBombError as error:
-        raise BadImage(str(path), f"is too large: at most {MAX_PIXELS:,} pixels.") from error
-    except Image.UnidentifiedImageError as error:
-        raise BadImage(str(path), f"is not an image that can be read; known are {', '.join(FORMATS)}.") from error
-    # Decoders raise whatever they meet in a damaged file.
-    except Exception as error:
-        raise BadImage(str(path), f"is damaged or cut short ({error}); copy it again.") from error
+    with _open(path) as image:
+        return _from_pil(image, str(path))
 
 
-def _check_header(image: Image.Image, source: str) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImage(source, f"is {width}x{height}, too large: at most {MAX_PIXELS:,} pixels. Shrink it first.")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise BadImage(source, f"holds {frames} frames; which one is meant? Save the one you want on its own.")
+def _open(path: Path) -> Image.Image:
+    """The header alone is read."""
+    # Pillow warns of sizes that are allowed here. Filters are the whole process's: without the lock, threads
+    # would restore each other's.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=FORMATS)
 
 
 def _from_pil(image: Image.Image, source: str) -> Picture:
-    _check_header(image, source)
+    _check_size(image.width, image.height, source)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise BadImage(source, f"holds {frames} frames; which one is meant? Save the one you want on its own.")
     upright = ImageOps.exif_transpose(image)
-    if upright.mode == "1":
-        return _checked(np.asarray(upright, dtype=np.float32), 1, source)
     if upright.mode == "I" or upright.mode.startswith("I;16"):
-        return _from_integers(np.asarray(upright).astype(np.int64), source)
+        return _from_integers(image, upright, source)
     if upright.mode == "F":
-        return _checked(_stretched(np.asarray(upright, dtype=np.float64), source), 32, source)
-    return _checked(_from_8_bit(upright), 8, source)
+        return Picture(_stretched(np.asarray(upright), source), 32, source)
+    return Picture(_from_8_bit(upright), 1 if upright.mode == "1" else 8, source)
+
+
+def _check_size(width: int, height: int, source: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImage(source, f"is {width}x{height}, too large: at most {MAX_PIXELS:,} pixels. Shrink it first.")
+    if min(width, height) < MIN_SIDE:
+        least = f"{MIN_SIDE} pixels a side are the least"
+        raise BadImage(source, f"is {width}x{height}: too small to show anything; {least}.")
 
 
 def _from_8_bit(image: Image.Image) -> FloatArray:
-    """Palette, gray, RGB, CMYK and the like, with or without transparency."""
-    if "transparency" in image.info or image.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
-        gray = image.mode in ("LA", "La", "L")
+    """Two-level, palette, gray, RGB, CMYK and the like, with or without transparency."""
+    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
+        gray = image.mode in ("1", "L", "LA", "La")
         clear = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-        image = flat.getchannel(0) if gray else flat
+        flat = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+        image = flat.getchannel("R") if gray else flat.convert("RGB")
     elif image.mode not in ("L", "RGB"):
-        image = image.convert("RGB")
-    return np.asarray(image, dtype=np.float32) / 255
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def _from_integers(values: NDArray[np.int64], source: str) -> Picture:
-    """16-bit files come as mode I;16, or as mode I; what needs more than 16 bits is stretched."""
-    if values.size and 0 <= values.min() and values.max() <= 65535:
-        return _checked((values / 65535).astype(np.float32), 16, source)
-    return _checked(_stretched(values.astype(np.float64), source), 32, source)
+def _from_integers(image: Image.Image, upright: Image.Image, source: str) -> Picture:
+    """Gray of more than 8 bits. 16-bit files come as mode I;16, or as mode I like 32-bit ones."""
+    values = np.asarray(upright)
+    tags = getattr(image, "tag_v2", {})
+    unsigned = tags.get(TIFF_SAMPLE_FORMAT, (TIFF_UNSIGNED,))[0] == TIFF_UNSIGNED
+    if image.mode == "I" and tags:
+        # Pillow reads unsigned values of 32 bits into signed ones; a signed image may have no negative pixel.
+        values = values.view(np.uint32) if unsigned else values
+        return Picture(_stretched(values, source), int(tags.get(TIFF_BITS, (32,))[0]), source)
+    if values.min() < 0 or values.max() > 65535:
+        return Picture(_stretched(values, source), 32, source)
+    clear = image.info.get("transparency")
+    on_white = values if clear is None else np.where(values == clear, 65535, values)
+    return Picture((on_white / 65535).astype(np.float32), 16, source)
 
 
-def _stretched(values: NDArray[np.float64], source: str) -> FloatArray:
+def _stretched(values: NDArray[Any], source: str) -> FloatArray:
     """Kept where already in [0, 1]; else from the least value to the largest."""
-    if not np.isfinite(values).all():
-        raise BadImage(source, f"holds {(~np.isfinite(values)).sum()} pixels that are NaN or infinite; mend them first.")
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise BadImage(source, f"holds {(~finite).sum()} pixels that are NaN or infinite; mend them first.")
+    low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return values.astype(np.float32)
     if low == high:
         raise BadImage(source, f"is {low} everywhere, which is outside [0, 1] and cannot be scaled.")
-    return ((values - low) / (high - low)).astype(np.float32)
+    if not np.isfinite(high - low):
+        raise BadImage(source, f"reaches from {low} to {high}, which is too far to scale.")
+    return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
 
 
 def _from_array(array: NDArray[Any], source: str) -> Picture:
     """(h, w), (h, w, 1), (h, w, 3) or (h, w, 4): bool, uint8, uint16, other integers, floats."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise BadImage(source, f"has the shape {array.shape}; images are (h, w), (h, w, 3) or (h, w, 4).")
-    kind = array.dtype.kind
-    if kind == "b":
-        return _checked(array.astype(np.float32), 1, source)
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
+        wanted = "(h, w), (h, w, 1), (h, w, 3) or (h, w, 4)"
+        raise BadImage(source, f"has the shape {array.shape}; images are {wanted}, channels last.")
+    _check_size(array.shape[1], array.shape[0], source)
+    if array.dtype.kind not in "biuf":
+        raise BadImage(source, f"is an array of {array.dtype}; give bool, whole numbers or floats.")
     if array.dtype == np.uint8:
+        # The way of a PNG with these values, so that both have one digest.
         return _from_pil(Image.fromarray(np.ascontiguousarray(array)), source)
-    if array.ndim == 3 and array.shape[2] == 4:
-        raise BadImage(source, f"has four channels of {array.dtype}; alpha is understood for uint8 alone.")
-    if array.dtype == np.uint16:
-        return _checked((array / 65535).astype(np.float32), 16, source)
-    if kind in "iuf":
-        return _checked(_stretched(array.astype(np.float64), source), 32, source)
-    raise BadImage(source, f"is an array of {array.dtype}; give whole numbers or floats.")
+    pixels = _scaled(array, source)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        alpha = pixels[:, :, 3:]
+        pixels = pixels[:, :, :3] * alpha + (1 - alpha)
+    return Picture(pixels, 1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize, source)
 
 
-def _checked(pixels: FloatArray, bits: int, source: str) -> Picture:
-    height, width = pixels.shape[:2]
-    if height * width > MAX_PIXELS:
-        raise BadImage(source, f"is {width}x{height}, too large: at most {MAX_PIXELS:,} pixels. Shrink it first.")
-    if min(height, width) < MIN_SIDE:
-        raise BadImage(source, f"is {width}x{height}: too small to show anything; {MIN_SIDE} pixels a side are the least.")
-    return Picture(pixels, bits, source)
+def _scaled(array: NDArray[Any], source: str) -> FloatArray:
+    """To [0, 1], all channels alike."""
+    # Either byte order, so kind and size rather than the dtype itself.
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return (array / 65535).astype(np.float32)
+    if array.ndim == 3 and array.shape[2] == 4 and not ((array >= 0) & (array <= 1)).all():
+        raise BadImage(source, f"has an alpha channel and values of {array.dtype} outside [0, 1]; scale it first.")
+    return _stretched(array, source)
 
 
 def fit(pixels: FloatArray, spec: InputSpec) -> FloatArray:
@@ -179,13 +213,14 @@ def fit(pixels: FloatArray, spec: InputSpec) -> FloatArray:
     """
     planes = [pixels] if pixels.ndim == 2 else [pixels[:, :, channel] for channel in range(3)]
     if spec.channels == 1 and len(planes) == 3:
-        planes = [pixels @ LUMA]
+        planes = [sum((w * p for w, p in zip(LUMA, planes, strict=True)), start=np.zeros_like(planes[0]))]
     resized = [_resized(plane, spec.size) for plane in planes]
-    return np.stack(resized * (spec.channels // len(resized)))
+    # Weights that add up to 1 may round to a hair above it.
+    return np.clip(np.stack(resized * (spec.channels // len(resized))), 0, 1)
 
 
 def _resized(plane: FloatArray, size: tuple[int, int]) -> FloatArray:
     if plane.shape == size:
-        return np.ascontiguousarray(plane, dtype=np.float32)
-    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
+        return plane
+    image = Image.fromarray(np.ascontiguousarray(plane))
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)

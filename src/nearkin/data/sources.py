@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nearkin.data.images import Picture, decode
 from nearkin.data.items import Item
+from nearkin.data.manifest import read_manifest
 from nearkin.errors import DataError, listing
 from nearkin.recipe.model import DataOptions
 
@@ -32,22 +33,20 @@ def open_source(options: DataOptions) -> Source:
     path = find_path(str(options.path))
     if options.source == "folder":
         return Files(list_folder(path))
-    from nearkin.data.manifest import read_manifest
-
     return Files(read_manifest(path))
 
 
 def find_path(path: str) -> Path:
     """Absolute, or under the folder that NEARKIN_DATA names, else under ./data."""
     base = os.environ.get(DATA_VARIABLE)
-    found = Path(path) if Path(path).is_absolute() else Path(base or "data") / path
-    if not found.exists():
-        said = f"{DATA_VARIABLE} is {base!r}" if base else f"{DATA_VARIABLE} is not set, so ./data is searched"
-        raise DataError(
-            f"data.path {path!r}: there is no {found}. {said}. "
-            f"Set {DATA_VARIABLE} to the folder that holds it, or write an absolute path."
-        )
-    return found
+    found = Path(base or "data") / path
+    if found.exists():
+        return found
+    missing = f"data.path {path!r}: there is no {found}."
+    if Path(path).is_absolute():
+        raise DataError(f"{missing} Correct the path.")
+    said = f"{DATA_VARIABLE} is {base!r}" if base else f"{DATA_VARIABLE} is not set, so ./data is searched"
+    raise DataError(f"{missing} {said}. Set {DATA_VARIABLE} to the folder that holds it, or write an absolute path.")
 
 
 class Files:
@@ -58,7 +57,7 @@ class Files:
 
     def load(self, item: Item) -> Picture:
         """Decode the file."""
-        return decode(Path(str(item.place)))
+        return decode(str(item.place))
 
 
 class Digits:
@@ -81,25 +80,50 @@ class Digits:
 
 
 def list_folder(root: Path) -> tuple[Item, ...]:
-    """A folder a class, its images directly inside; sorted by key."""
+    """A folder a class, its images directly inside; sorted by key. All that does not fit that is told at once."""
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder; source 'folder' wants one with a folder a class inside.")
-    entries = [path for path in sorted(root.iterdir()) if not _ignored(path)]
-    loose = [path.name for path in entries if not path.is_dir()]
-    nested = [f"{c.name}/{p.name}" for c in entries if c.is_dir() for p in sorted(c.iterdir()) if p.is_dir()]
-    problems = []
-    if loose:
-        problems.append(f"files that are in no class folder: {listing(loose)}. Move or remove them.")
-    if nested:
-        problems.append(f"folders inside class folders: {listing(nested)}. Images lie directly in their class's folder.")
-    if not entries:
-        problems.append("no class folders inside.")
-    if problems:
-        raise DataError("\n".join(f"{root}: {problem}" for problem in problems))
-    files = [path for folder in entries for path in sorted(folder.iterdir()) if not _ignored(path)]
+    entries = _visible(root)
+    inside = {folder: _visible(folder) for folder in entries if folder.is_dir()}
+    _refuse_misplaced(root, [path for path in entries if path not in inside], inside)
+    files = [path for paths in inside.values() for path in paths]
     keys = [f"{path.parent.name}/{path.name}" for path in files]
     return tuple(Item(key, path.parent.name, key, None, path) for key, path in zip(keys, files, strict=True))
 
 
-def _ignored(path: Path) -> bool:
-    return path.name.startswith(".") or path.name in IGNORED_NAMES
+def _refuse_misplaced(root: Path, loose: list[Path], inside: dict[Path, list[Path]]) -> None:
+    nested = [path for paths in inside.values() for path in paths if path.is_dir()]
+    unwritable = [
+        path for paths in inside.values() for path in paths if not _is_utf8(f"{path.parent.name}/{path.name}")
+    ]
+    empty = [folder for folder, paths in inside.items() if not paths]
+    problems = {
+        "files that are in no class folder: {}. Move or remove them.": loose,
+        "folders inside class folders: {}. Nested classes are not supported yet; "
+        "put the images directly into their class's folder.": nested,
+        "class folders without images: {}. Fill or remove them.": empty,
+        "names that are not UTF-8: {}. Rename them.": unwritable,
+    }
+    told = [
+        f"{root}: " + words.format(listing(_shown(path.relative_to(root)) for path in paths))
+        for words, paths in problems.items()
+        if paths
+    ]
+    if not inside and not loose:
+        told.append(f"{root}: holds no class folders; source 'folder' wants a folder a class.")
+    if told:
+        raise DataError("\n".join(told))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; without names that begin with a dot and what file managers leave behind."""
+    return [path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.name not in IGNORED_NAMES]
+
+
+def _is_utf8(name: str) -> bool:
+    return _shown(Path(name)) == name
+
+
+def _shown(path: Path) -> str:
+    """As text that any terminal takes."""
+    return str(path).encode(errors="backslashreplace").decode()

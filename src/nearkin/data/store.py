@@ -48,7 +48,9 @@ class ImageStore:
                 f"{len(bad)} of {len(items)} images cannot be used; nothing was trained:\n" + "\n".join(bad)
             )
         good = [result for result in done if not isinstance(result, BadImage)]
-        images = np.stack([image for image, _ in good]) if good else np.zeros((0, spec.channels, *spec.size), np.float32)
+        images = (
+            np.stack([image for image, _ in good]) if good else np.zeros((0, spec.channels, *spec.size), np.float32)
+        )
         return cls([item.key for item in items], images, [digest for _, digest in good])
 
     def images(self, items: Sequence[Item]) -> FloatArray:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nearkin.evaluation.evaluate import evaluate
+from nearkin.evaluation.measure import evaluate
 
 __all__ = ["evaluate"]

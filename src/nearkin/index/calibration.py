@@ -85,8 +85,7 @@ class Calibration:
         """`new` in the place of what there was of its classes; the other classes stay. Not yet scored."""
         keep = [item for item, label in enumerate(self.labels) if label not in set(new.labels)]
         texts: dict[str, Any] = {
-            name: (*(getattr(self, name)[item] for item in keep), *getattr(new, name))
-            for name in TEXTS
+            name: (*(getattr(self, name)[item] for item in keep), *getattr(new, name)) for name in TEXTS
         }
         return Calibration(
             vectors=np.concatenate([self.vectors[keep], new.vectors]),

@@ -57,15 +57,17 @@ class FlatEngine:
     def _candidates(self, queries: FloatArray, k: int, ask: int) -> tuple[IntArray, FloatArray, NDArray[np.bool_]]:
         """The best k of FAISS's best `ask`, and for which queries (q,) no other reference can be as near."""
         rough, ids = self.faiss.search(self._prepared(queries), ask)
-        places = np.searchsorted(self.references.ids, ids).clip(0, len(self.references) - 1)
-        whole = (self.references.ids[places] == ids).all(axis=1)  # not, where someone changed the raw index
-        positions, vectors = np.sort(places, axis=1), self.references.vectors
-        exact = np.stack([
-            distances(query[None], vectors[row], self.metric)[0] for query, row in zip(queries, positions, strict=True)
-        ])
+        positions = np.sort(np.searchsorted(self.references.ids, ids), axis=1)
+        vectors = self.references.vectors
+        exact = np.stack(
+            [
+                distances(query[None], vectors[row], self.metric)[0]
+                for query, row in zip(queries, positions, strict=True)
+            ]
+        )
         order = np.argsort(exact, axis=1, kind="stable")[:, :k]
         nearest = np.take_along_axis(exact, order, axis=1)
-        sure = whole & (nearest[:, -1] < self._floor(rough[:, -1].astype(np.float64), queries))
+        sure = nearest[:, -1] < self._floor(rough[:, -1].astype(np.float64), queries)
         return np.take_along_axis(positions, order, axis=1), nearest, sure
 
     def _floor(self, last: NDArray[np.float64], queries: FloatArray) -> FloatArray:

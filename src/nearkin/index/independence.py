@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, Metric
-from nearkin.errors import IndexError_, did_you_mean, listing
+from nearkin.errors import IndexCallError, did_you_mean, listing
 from nearkin.index.calibration import Calibration
 from nearkin.index.clusters import HELD
 from nearkin.index.distances import distances, row_chunks
@@ -21,7 +21,7 @@ SAME = 1e-6
 def check_independent(
     calibration: Calibration, references: References, trained_digests: Set[str], metric: Metric
 ) -> None:
-    """Raise `IndexError_`, by name, where any trained the model, is a reference, or shares a group with one."""
+    """Raise `IndexCallError`, by name, where any trained the model, is a reference, or shares a group with one."""
     referenced = set(references.digests) - {""}
     groups = set(references.groups) - {""}
     same = _equals_reference(calibration, references, metric)
@@ -38,14 +38,14 @@ def check_independent(
     ]
     if problems:
         mend = "Such items look nearer than new images do, and the promise would not hold. Calibrate on others."
-        raise IndexError_("\n".join([*problems, mend]))
+        raise IndexCallError("\n".join([*problems, mend]))
 
 
 def check_labels(calibration: Calibration, references: References) -> None:
-    """Raise `IndexError_` for labels that no reference has."""
+    """Raise `IndexCallError` for labels that no reference has."""
     missing = [label for label in dict.fromkeys(calibration.labels) if label not in references.classes]
     if missing:
-        raise IndexError_(
+        raise IndexCallError(
             "\n".join(
                 f"labels: no reference is labelled {label!r}.{did_you_mean(label, references.classes)} "
                 "Add references of it first, or leave these items out."

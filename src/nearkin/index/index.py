@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nearkin.contracts import Answer, ClassRule, Embed, FloatArray, Metric, Promise
-from nearkin.errors import IndexError_
+from nearkin.errors import IndexCallError
 from nearkin.index import clusters, storage
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Evidence, Judge
@@ -29,7 +29,7 @@ class Index:
 
     Everywhere "images or embeddings" are asked for: a float array or tensor, (d,) for one or (n, d), or a list of
     (d,) ones, is embeddings; anything else (a path, a PIL image, an array of another shape or type, or a list of
-    them) is images, which the model that the index was made with embeds. Errors are `IndexError_`.
+    them) is images, which the model that the index was made with embeds. Errors are `IndexCallError`.
     """
 
     def __init__(
@@ -93,8 +93,13 @@ class Index:
 
     @property
     def faiss(self) -> Any:
-        """The raw FAISS index (IndexIDMap2 over IndexFlat; cosine: of vectors of length 1). A cache: read it only."""
-        return self._engine.faiss
+        """The raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1).
+
+        A copy each time: whatever is done to it, the index answers from its store.
+        """
+        import faiss
+
+        return faiss.clone_index(self._engine.faiss)
 
     # ---------------------------------------------------------------------------------------- references
 
@@ -139,7 +144,7 @@ class Index:
         asked = {"ids": ids, "labels": labels, "groups": groups}
         chosen = [(what, wanted) for what, wanted in asked.items() if wanted is not None]
         if len(chosen) != 1:
-            raise IndexError_("remove: give exactly one of ids, labels, groups.")
+            raise IndexCallError("remove: give exactly one of ids, labels, groups.")
         what, wanted = chosen[0]
         positions = self._references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
         gone = {self._references.labels[place] for place in positions}
@@ -247,7 +252,7 @@ class Index:
         """The texts that go with the rows; what the caller did not say is filled in. Not yet checked."""
         n = len(given)
         if digests is not None and any(given.digests):
-            raise IndexError_("digests: images bring their own. Leave them out.")
+            raise IndexCallError("digests: images bring their own. Leave them out.")
         return {
             "labels": texts(labels, n),
             "groups": texts(groups, n, default=("",) * n),
@@ -257,7 +262,7 @@ class Index:
 
     def _require_references(self) -> None:
         if not len(self):
-            raise IndexError_("the index holds no references yet. Add some: index.add(images, labels).")
+            raise IndexCallError("the index holds no references yet. Add some: index.add(images, labels).")
 
     # ---------------------------------------------------------------------------------------------- disk
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nearkin.contracts import Embed, FloatArray, IntArray, Metric
-from nearkin.errors import IndexError_, listing
+from nearkin.errors import IndexCallError, listing
 
 LARGEST = 1e15
 """Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
@@ -46,7 +46,7 @@ def read(given: Any, dim: int, embed: Embed | None) -> Given:
     if all(are_embeddings):
         return _embeddings(_stack([_as_array(item) for item in items]), one=False)
     if any(are_embeddings):
-        raise IndexError_("a list of both images and embeddings: give one kind in a call.")
+        raise IndexCallError("a list of both images and embeddings: give one kind in a call.")
     return _embedded(items, embed, one=not many)
 
 
@@ -63,7 +63,9 @@ def _as_array(value: Any) -> np.ndarray[Any, Any]:
 def _stack(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     sizes = sorted({len(row) for row in rows})
     if len(sizes) > 1:
-        raise IndexError_(f"embeddings of different lengths in one list: {listing(map(str, sizes))}. Give one length.")
+        raise IndexCallError(
+            f"embeddings of different lengths in one list: {listing(map(str, sizes))}. Give one length."
+        )
     return np.stack(rows)
 
 
@@ -76,15 +78,15 @@ def _embeddings(array: np.ndarray[Any, Any], *, one: bool) -> Given:
 def _embedded(items: list[Any], embed: Embed | None, *, one: bool) -> Given:
     numbers = [item for item in items if isinstance(item, (bool, int, float, complex, list))]
     if numbers:
-        raise IndexError_("numbers in a list are no embedding: write numpy.asarray(..., dtype=numpy.float32).")
+        raise IndexCallError("numbers in a list are no embedding: write numpy.asarray(..., dtype=numpy.float32).")
     if embed is None:
-        raise IndexError_(
+        raise IndexCallError(
             "this index has no model, so it cannot take images. Give float embeddings, or open it with its model."
         )
     made = embed(items)
     vectors = np.ascontiguousarray(made.vectors, dtype=np.float32)
     if not len(vectors) == len(made.digests) == len(made.sources) == len(items):
-        raise IndexError_(f"embed was given {len(items)} images and gave back {len(vectors)} embeddings.")
+        raise IndexCallError(f"embed was given {len(items)} images and gave back {len(vectors)} embeddings.")
     return Given(vectors, tuple(made.digests), tuple(made.sources), one)
 
 
@@ -95,7 +97,7 @@ def refuse(problems: Iterable[str]) -> None:
     """Raise all problems at once; nothing where there are none."""
     found = [problem for problem in problems if problem]
     if found:
-        raise IndexError_("\n".join(found))
+        raise IndexCallError("\n".join(found))
 
 
 def vector_problems(vectors: FloatArray, dim: int, metric: Metric) -> list[str]:

@@ -13,7 +13,7 @@ from nearkin.index.inputs import refuse
 
 @dataclass(frozen=True)
 class Settings:
-    """Checked when made: `IndexError_` names all that cannot be meant."""
+    """Checked when made: `IndexCallError` names all that cannot be meant."""
 
     metric: Metric
     class_rule: ClassRule

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from nearkin.errors import DamagedError, IndexError_, NearkinError, listing
-from nearkin.files import MANIFEST, read_bundle, read_manifest, save_bundle, sha256, to_json
+from nearkin.errors import DamagedError, IndexCallError, NearkinError, listing
+from nearkin.files import MANIFEST, read_bundle, read_manifest, save_bundle, to_json
 from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
 from nearkin.index.calibration import Calibration
 from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
@@ -47,11 +47,11 @@ class Contents:
 
 
 def write(folder: Path, contents: Contents) -> None:
-    """Make the contents the folder's state, all at once. `IndexError_` where the folder holds anything else."""
+    """Make the contents the folder's state, all at once. `IndexCallError` where the folder holds anything else."""
     _check_folder(folder)
     clash = sorted(OWN & set(contents.model))
     if clash:
-        raise IndexError_(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
+        raise IndexCallError(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
     references, calibration = contents.references, contents.calibration
     vectors, ids, trained = references.vectors, references.ids, references.trained
     files = {
@@ -71,22 +71,23 @@ def write(folder: Path, contents: Contents) -> None:
 def _check_folder(folder: Path) -> None:
     """Saving clears what its manifest does not list, so nothing else may be there."""
     if folder.exists() and not folder.is_dir():
-        raise IndexError_(f"{folder}: this is a file. Save the index into a folder of its own.")
+        raise IndexCallError(f"{folder}: this is a file. Save the index into a folder of its own.")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     foreign = [name for name in there if not A_BUNDLE_WRITES.fullmatch(name)]
     if foreign:
-        raise IndexError_(f"{folder}: holds {listing(foreign)}, which no index wrote. Save into a folder of its own.")
+        raise IndexCallError(
+            f"{folder}: holds {listing(foreign)}, which no index wrote. Save into a folder of its own."
+        )
     if MANIFEST in there:
         try:
             read_manifest(folder, format_name=FORMAT, version=VERSION)
         except DamagedError as error:
-            raise IndexError_(f"{error}\nNothing was saved over it. Save into another folder.") from error
+            raise IndexCallError(f"{error}\nNothing was saved over it. Save into another folder.") from error
 
 
 def read(folder: Path) -> Contents:
     """What a folder holds, every file confirmed. `DamagedError` names the file that is not as it was written."""
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
-    _check_manifest_bytes(folder)
     missing = sorted(OWN - set(bundle.files))
     if missing:
         raise DamagedError(f"{folder / MANIFEST}: lists no {listing(missing)}, so this is not a whole index.")
@@ -102,13 +103,6 @@ def read(folder: Path) -> Contents:
         refuse(text_problems("trained digests", trained, len(trained)))
     model = {name: data for name, data in files.items() if name not in OWN}
     return Contents(settings, references, calibration, frozenset(trained), files[FAISS], model)
-
-
-def _check_manifest_bytes(folder: Path) -> None:
-    """The manifest's checksum covers what it says; this covers how it is written, white space included."""
-    body = read_manifest(folder, format_name=FORMAT, version=VERSION)
-    if (folder / MANIFEST).read_bytes() != to_json({**body, "checksum": sha256(to_json(body))}):
-        raise DamagedError(f"{folder / MANIFEST}: changed since it was written. Restore it from a copy.")
 
 
 @contextmanager
@@ -136,9 +130,7 @@ def _references(folder: Path, files: Mapping[str, bytes], settings: Settings, ne
     return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, **texts)
 
 
-def _calibration(
-    folder: Path, files: Mapping[str, bytes], settings: Settings, references: References
-) -> Calibration:
+def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, references: References) -> Calibration:
     with _naming(folder / CALIBRATION):
         tensors = load(files[CALIBRATION])
         vectors, scores = _tensor(tensors, "vectors", np.float32, 2), _tensor(tensors, "scores", np.float32, 1)

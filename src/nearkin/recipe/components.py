@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearkin.contracts import Component, Kind, Options
-from nearkin.errors import listing
+from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe.check import check_model
 from nearkin.recipe.model import Selection
-from nearkin.recipe.nearest import did_you_mean
 from nearkin.recipe.plain_words import describe, in_quotes
 from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.registry import PluginStatus, Registries, Registry
@@ -79,9 +78,9 @@ def _unknown(registry: Registry, name: str, broken: tuple[PluginStatus, ...]) ->
     near = did_you_mean(name, [*registry.names(), *(component.qualified for component in registry)])
     suspects = [plugin for plugin in broken if _may_hold(plugin, name)]
     all_names = f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
-    if near and not suspects:
-        return f"unknown {kind} {name!r}.{near} {all_names}", False
     told = "".join(f" It may be in a broken plugin: {_reason(plugin)}." for plugin in suspects or broken)
+    if near and not suspects:
+        return f"unknown {kind} {name!r}.{near} {all_names}{told}", False
     there_are = f"Registered: {listing(registry.names())}." if len(registry) else f"No {kind} is registered."
     mend = "Install the plugin that brings it, or pass --plugin FILE; 'nearkin plugins' shows what is installed."
     return f"unknown {kind} {name!r}.{near} {there_are}{told} {mend}", True

@@ -32,7 +32,7 @@ class DataOptions(Options):
     """Images a class to calibrate `unknown`; 0 for none."""
     test: Positive | None = None
     """Images a class for figures; left out: all that remain."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
 
     @model_validator(mode="after")

@@ -12,8 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from nearkin.errors import listing
-from nearkin.recipe.nearest import did_you_mean
+from nearkin.errors import did_you_mean, listing
 from nearkin.recipe.problems import KeyPath
 from nearkin.recipe.yaml_scalars import plain_value
 

@@ -62,6 +62,8 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _unreadable(str(path), "there is no such file. 'nearkin recipes list' names those that ship.") from error
     except OSError as error:
         reason = "it is a folder" if path.is_dir() else (error.strerror or str(error)).lower()
         raise _unreadable(str(path), f"cannot be read: {reason}.") from error

@@ -153,9 +153,7 @@ def _refuse_unprintable(text: str, place_of: Callable[[yaml.Mark], Place]) -> No
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the reader would take for something else than text."""
-
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012  # PyYAML's own class attribute, emptied of YAML 1.1
+    """Quotes what the reader would take for something else than text, and what readers of YAML 1.1 would (`no`)."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """The reader takes no aliases, so a value that comes twice is written twice."""

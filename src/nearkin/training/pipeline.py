@@ -115,6 +115,7 @@ class Work:
 
     @classmethod
     def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch) -> Work:
+        """Draw the splits, build the model, decode every image, make the sampler; all that can fail before step 1."""
         accelerator = make_accelerator(recipe.train.device)
         source, dataset = load_data(recipe.data, recipe.seed)
         model = build_model(Blueprint.of(recipe, dataset.classes), registries)
@@ -144,6 +145,7 @@ class Work:
         return LabelledImages(split, tuple(item.key for item in items), self.store.images(items), codes)
 
     def run(self, folder: RunFolder) -> None:
+        """Train, from the folder's checkpoint where it has one, and leave a finished run behind."""
         trainer = Trainer(
             model=self.model,
             sampler=self.sampler,

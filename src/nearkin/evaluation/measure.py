@@ -36,7 +36,8 @@ def evaluate(
         run = load_run(run, plugins=plugins, plugin_files=plugin_files)
     evaluators = make_evaluators(run)
     dataset, store = reopen_data(run)
-    message(f"{len(dataset.items['test'])} test images of {len({item.label for item in dataset.items['test']})} classes")
+    test = dataset.items["test"]
+    message(f"{len(test)} test images of {len({item.label for item in test})} classes")
     views = [view(space, run, dataset, store) for space in spaces(run, store)]
     started = time.perf_counter()
     figures = {name: measure(evaluator, views) for name, evaluator in evaluators.items()}
@@ -73,7 +74,7 @@ def reopen_data(run: Run) -> tuple[Dataset, ImageStore]:
 
 def measure(evaluator: Evaluator, views: Sequence[View]) -> dict[str, list[dict[str, Any]]]:
     """One evaluator over all views; then the model's figures less each baseline's."""
-    by_view = {view.name: list(evaluator.evaluate(view)) for view in views}
+    by_view: dict[str, list[Figure]] = {view.name: list(evaluator.evaluate(view)) for view in views}
     plain = {name: [as_json(figure) for figure in figures] for name, figures in by_view.items()}
     for name in by_view:
         if name != "model":

@@ -1,0 +1,64 @@
+"""What each part promises the others: options, components, batches, Protocols, answers, figures.
+
+Nothing heavy is imported here: arrays and tensors are named for the type checker only, so that a plugin can be
+listed and a recipe validated without torch.
+
+Shapes: b (batch), n (items), q (queries), s (support), c (classes), d (dims).
+"""
+
+from __future__ import annotations
+
+from nearkin.contracts.answers import Answer, Neighbor, Promise
+from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
+from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, Register
+from nearkin.contracts.figures import Evaluator, Figure, QueryableIndex, View
+from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
+from nearkin.contracts.types import (
+    ClassRule,
+    FloatArray,
+    ImageLike,
+    InputSpec,
+    IntArray,
+    Metric,
+    Options,
+    Split,
+    Status,
+    StructureKind,
+)
+
+__all__ = [
+    "API_VERSION",
+    "Answer",
+    "Backbone",
+    "Batch",
+    "Build",
+    "ClassRule",
+    "Component",
+    "Embed",
+    "Embedded",
+    "Episode",
+    "Evaluator",
+    "Factory",
+    "Figure",
+    "FloatArray",
+    "ImageLike",
+    "InputSpec",
+    "IntArray",
+    "Kind",
+    "Loss",
+    "Method",
+    "Metric",
+    "Neighbor",
+    "Options",
+    "Pairs",
+    "Promise",
+    "QueryableIndex",
+    "Register",
+    "Sampler",
+    "Split",
+    "Status",
+    "Structure",
+    "StructureKind",
+    "Triplets",
+    "View",
+]

@@ -1,0 +1,77 @@
+"""Components: what a plugin registers, and what its factory is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+from nearkin.contracts.parts import Loss
+from nearkin.contracts.types import InputSpec, IntArray, Options, StructureKind
+
+API_VERSION = 1
+"""What a plugin module must declare as `nearkin_api`."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the surroundings decide, handed to every factory, so that no option has to say it a second time.
+
+    A field is filled where it is known: a backbone is built before there is an `embedding_dim`.
+    """
+
+    seed: int
+    classes: tuple[str, ...] = ()
+    """The known classes; a label's code is its position here."""
+    labels: IntArray | None = None
+    """(n,) class codes of the training items, for samplers."""
+    input: InputSpec | None = None
+    embedding_dim: int | None = None
+    loss: Loss | None = None
+    """The recipe's loss, for a method that takes one."""
+
+
+Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator"]
+Factory: TypeAlias = Callable[[Any, Build], Any]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One registered part: what a recipe names, what it may be told, and how it is made."""
+
+    kind: Kind
+    name: str
+    distribution: str
+    """The distribution (or local file) it came from; `distribution:name` always names it."""
+    version: str
+    summary: str
+    options: type[Options]
+    factory: Factory
+    yields: StructureKind | None = None
+    """Samplers: the structure of their batches."""
+    takes: tuple[StructureKind, ...] = ()
+    """Losses and methods: the structures they can use. Empty for a method that leaves it to its loss."""
+    uses_loss: bool = False
+    """Methods: whether the recipe must name a loss (else it must not)."""
+
+    @property
+    def qualified(self) -> str:
+        """`distribution:name`."""
+        return f"{self.distribution}:{self.name}"
+
+
+class Register(Protocol):
+    """The callback that a hook gets, bound to the plugin's distribution."""
+
+    def __call__(
+        self,
+        name: str,
+        factory: Factory,
+        *,
+        summary: str,
+        options: type[Options] = Options,
+        yields: StructureKind | None = None,
+        takes: Sequence[StructureKind] = (),
+        uses_loss: bool = False,
+    ) -> None:
+        """Bind one component's name. What cannot be used is refused, with the plugin named."""

@@ -1,0 +1,75 @@
+"""Figures: what evaluators are shown, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from nearkin.contracts.types import FloatArray, Metric
+
+
+class QueryableIndex(Protocol):
+    """What evaluators need of an index: answers for (q, d) embeddings."""
+
+    @property
+    def metric(self) -> Metric:
+        """How its distances are measured."""
+
+    @property
+    def alpha(self) -> float:
+        """At which it decides."""
+
+    def query(self, queries: Any, *, k: int = 5, alpha: float | None = None) -> Any:
+        """(q, d) -> a list of q Answers."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The test items in one embedding space: the model's own, or a baseline's (pixels, the untrained backbone).
+
+    Evaluators get every view in turn, so each figure stands beside its baselines.
+    """
+
+    name: Literal["model", "pixels", "untrained"]
+    embeddings: FloatArray
+    """(n, d) of the test items, transformed."""
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    digests: tuple[str, ...]
+    classes: tuple[str, ...]
+    """The known classes; an item of any other label is an unknown."""
+    trained_digests: frozenset[str]
+    """Images that trained the model or an ancestor, whichever the view: they never take part in a question."""
+    index: QueryableIndex
+    """References and calibration of the same draw, in this space."""
+    seed: int
+    """Evaluators draw from this alone: all views get the same questions and the same resamples."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number, with how far it can be trusted."""
+
+    name: str
+    value: float | None
+    """`None` where it cannot be measured; `note` says why."""
+    low: float | None = None
+    high: float | None = None
+    """95% interval."""
+    n: int = 0
+    """How many of `resampled` stand behind it."""
+    resampled: Literal["images", "groups"] = "images"
+    note: str = ""
+    """How it was computed, or why it could not be."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON: a confusion matrix, an exact range."""
+    replicates: tuple[float, ...] = ()
+    """The bootstrap values behind the interval: same seed, same resamples, so two views' can be subtracted."""
+
+
+class Evaluator(Protocol):
+    """Measures one view. The same seed draws the same questions, whatever the view."""
+
+    def evaluate(self, view: View) -> Sequence[Figure]:
+        """Every figure of this evaluator, measurable or not."""

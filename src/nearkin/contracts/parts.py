@@ -1,0 +1,74 @@
+"""Parts: the Protocols that backbones, samplers, losses and methods keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from nearkin.contracts.batches import Batch, Structure
+from nearkin.contracts.types import ClassRule, FloatArray, InputSpec, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Backbone(Protocol):
+    """(b, channels, h, w) normalised images -> (b, d) embeddings. A torch module."""
+
+    input: InputSpec
+    embedding_dim: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) -> (b, d)."""
+
+
+class Sampler(Protocol):
+    """Turns labels into batches: a batch is a function of labels, options, seed and step alone.
+
+    So a resumed run, another number of workers, or several processes (rank r takes steps r, r + W, ...) see the same.
+    """
+
+    steps_per_epoch: int
+
+    def batch(self, step: int) -> Batch:
+        """The batch of step 0, 1, 2, ..."""
+
+
+class Loss(Protocol):
+    """pytorch-metric-learning's signature: (b, d), (b,) -> scalar. A callable or a torch module."""
+
+    def __call__(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any = None) -> Tensor:
+        """(b, d), (b,), structure -> scalar."""
+
+
+class Method(Protocol):
+    """How embeddings are trained and compared. A torch module where it has weights of its own."""
+
+    metric: Metric
+    class_rule: ClassRule
+
+    def loss(self, embeddings: Tensor, labels: Tensor, structure: Structure) -> Tensor:
+        """(b, d) raw embeddings, (b,) class codes, positions -> scalar."""
+
+    def transform(self, embeddings: Tensor) -> Tensor:
+        """(n, d) raw -> (n, d) as the index stores and compares them under `metric`."""
+
+    def compare(self, queries: Tensor, support: Tensor, support_labels: Tensor) -> Tensor:
+        """(q, d), (s, d) transformed, (s,) codes 0..c-1 -> (q, c) scores, higher is closer."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Images turned into embeddings, with what lets an index recognise them again."""
+
+    vectors: FloatArray
+    """(n, d), transformed."""
+    digests: tuple[str, ...]
+    """A hash of each image's decoded pixels: copies of one image share it."""
+    sources: tuple[str, ...]
+    """Where each came from: a path, or `array`, `image`."""
+
+
+Embed: TypeAlias = Callable[[Sequence[Any]], Embedded]
+"""What an index is handed: a list of images in, their embeddings out."""

@@ -1,0 +1,44 @@
+"""The vocabulary: the words that recipes, components and answers share, and arrays by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+# Spelled as text, so that a plugin can import them without importing numpy.
+FloatArray: TypeAlias = "NDArray[np.float32]"
+IntArray: TypeAlias = "NDArray[np.int64]"
+ImageLike: TypeAlias = "str | Path | Image | NDArray[Any]"
+
+Metric: TypeAlias = Literal["l1", "l2", "cosine"]
+"""`l2` is not squared; `cosine` is 1 - cos. Smaller is closer."""
+ClassRule: TypeAlias = Literal["nearest", "prototype", "attention"]
+"""How a label follows from distances: nearest reference, nearest class mean, cosine attention."""
+StructureKind: TypeAlias = Literal["labels", "pairs", "triplets", "episode"]
+Status: TypeAlias = Literal["known", "ambiguous", "unknown"]
+Split: TypeAlias = Literal["train", "select", "calibrate", "test"]
+
+
+class Options(BaseModel):
+    """The base of every options model: unknown keys are errors, values are not coerced, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The images a backbone takes. Pixels come in as [0, 1] and are normalised as (x - mean) / std, a channel each."""
+
+    size: tuple[int, int]
+    """(height, width) in pixels."""
+    channels: Literal[1, 3]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]

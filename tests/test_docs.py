@@ -1,0 +1,115 @@
+"""Everything that README and docs show runs: commands, Python, YAML, files; and the generated part is up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from nearkin import load_registries
+from nearkin.cli import run as run_command
+from nearkin.hookspecs import HOOK_OF_KIND
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = ("quickstart", "recipes", "write-a-plugin", "query-the-index")
+BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)```", re.DOTALL)
+needs_siamese = pytest.mark.skipif(
+    "siamese" not in load_registries().method.names(),
+    reason="the pages use the Siamese method, whose plugin is not installed",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block, and the file it is to be written to, if the page says so."""
+
+    language: str
+    code: str
+    file: str | None
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        yield Block(found["language"], found["code"], found["file"])
+
+
+def imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a few digits as PNG files and one short run, as the pages expect them."""
+    folder = tmp_path_factory.mktemp("docs")
+    before = Path.cwd()
+    os.chdir(folder)
+    imported(DOCS / "demo.py").write_digits(folder)
+    assert run_command(["train", "digits-siamese", "train.steps=60"]) == 0
+    yield folder
+    os.chdir(before)
+
+
+def test_the_pages_are_there() -> None:
+    named = set(re.findall(r"docs/([a-z-]+)\.md", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named == {page.stem for page in DOCS.glob("*.md")}
+
+
+@needs_siamese
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(workplace))
+    namespace: dict[str, Any] = {"__name__": "docs"}
+    for block in blocks(DOCS / f"{page}.md"):
+        if block.file:
+            (workplace / block.file).write_text(block.code, encoding="utf-8")
+            if block.file.startswith("test_"):
+                command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", block.file]
+                subprocess.run(command, check=True, cwd=workplace)
+        elif block.language == "python":
+            exec(compile(block.code, f"docs/{page}.md", "exec"), namespace)
+        elif block.language == "console":
+            for line in block.code.splitlines():
+                assert run_command(shlex.split(line.removeprefix("$ nearkin "))) == 0, line
+
+
+@needs_siamese
+def test_readmes_recipe_is_valid_and_its_python_runs(workplace: Path) -> None:
+    for block in blocks(ROOT / "README.md"):
+        if block.language == "yaml":
+            (workplace / "my-digits.yaml").write_text(block.code, encoding="utf-8")
+            assert run_command(["validate", "my-digits.yaml"]) == 0
+        elif block.language == "python":
+            exec(block.code.replace("runs/demo-images/", ""), {})
+
+
+@needs_siamese
+def test_the_generated_part_of_the_recipes_page_is_up_to_date() -> None:
+    generate = imported(DOCS / "generate.py")
+    assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), "run 'make docs'"
+
+
+def test_every_hook_is_documented() -> None:
+    page = (DOCS / "write-a-plugin.md").read_text(encoding="utf-8")
+    assert all(f"`{hook}`" in page for hook in HOOK_OF_KIND.values())
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *DOCS.glob("*.md"), *ROOT.glob("plugins/*/README.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,239 @@
+"""Whole runs on digits: killed and resumed as real processes, opened again, refused where damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nearkin
+from nearkin.errors import DamagedError, DataError, PluginError, WorkFailed
+from nearkin.run import RunFolder, list_runs
+from nearkin.training.watch import Watch
+
+RECIPE = """\
+name: tiny
+data: {source: digits, known: ["0", "1", "2"], unknown: ["7"], shots: 4, select: 4, calibrate: 10, test: 12}
+backbone: {type: conv2, image_size: 16, width: 8}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 8}
+train: {steps: 60, checkpoint_every: 7, augment: {degrees: 10}, early_stopping: {every: 5, patience: 99}}
+evaluate: [{type: n_way_exam, n_way: 5, questions: 50, resamples: 20}, {type: clusters}, {type: open_set}]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    """A run that was never interrupted."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    return nearkin.train(folder / "tiny.yaml", runs=folder / "runs", watch=Watch())
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model.safetensors").read_bytes()
+
+
+def start(recipe: Path, *arguments: str) -> subprocess.Popen[str]:
+    """`nearkin train` as a process of its own, from which a kill is a kill."""
+    command = [sys.executable, "-m", "nearkin", "train", *(arguments or (str(recipe),))]
+    runs = ["--runs", str(recipe.parent / "runs")] if not arguments else []
+    return subprocess.Popen([*command, *runs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(metrics: Path, step: int) -> None:
+    """Until that many steps are written, or the run is over."""
+    for _ in range(3000):
+        if metrics.exists() and len(metrics.read_bytes().splitlines()) >= step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{metrics} never reached step {step}")
+
+
+@pytest.mark.soak
+def test_a_killed_process_resumes_to_the_same_weights_bit_for_bit(
+    recipe: Path, finished: nearkin.Run, count: Callable[[str, int, int], int]
+) -> None:
+    run = recipe.parent / "runs" / "tiny" / "1"
+    rng = random.Random(0)
+    kills = count("kills of a training process", 2, 20)
+    process = start(recipe)
+    for kill in range(kills):
+        wait_for_step(run / "metrics.jsonl", 1 + rng.randrange(50 * (kill + 1) // kills))
+        process.kill()
+        process.wait()
+        assert not (run / "model.safetensors").exists() or list_runs(recipe.parent / "runs")[0]["state"] == "finished"
+        process = start(recipe, "--resume", str(run))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == str(run)
+    assert weights(run) == weights(finished.path)
+    assert (run / "metrics.jsonl").read_bytes() == (finished.path / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_run_that_says_how_to_continue(
+    recipe: Path, finished: nearkin.Run, number: signal.Signals
+) -> None:
+    run = recipe.parent / "runs" / "tiny" / "1"
+    process = start(recipe)
+    wait_for_step(run / "metrics.jsonl", 5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.fail("the run was over before the signal came")
+    assert process.returncode == 1
+    assert f"nearkin train --resume {run}" in err
+    assert "Traceback" not in err
+    assert list_runs(recipe.parent / "runs")[0]["state"] == "interrupted"
+    with pytest.raises(WorkFailed, match="interrupted, not finished"):
+        nearkin.load_run(run)
+    assert weights(nearkin.resume(run, watch=Watch()).path) == weights(finished.path)
+
+
+def test_a_finished_run_opens_with_all_that_was_asked_and_came_out(finished: nearkin.Run) -> None:
+    nearkin.evaluate(finished)
+    run = nearkin.load_run(finished.path)
+    assert run.recipe == finished.recipe
+    assert len(run.metrics) == 60
+    assert set(run.evaluations["figures"]) == {"n_way_exam", "clusters", "open_set"}
+    views = run.evaluations["figures"]["clusters"]
+    assert {"model", "pixels", "untrained", "model - pixels", "model - untrained"} == set(views)
+    listed = list_runs(finished.path.parents[1])[0]
+    assert listed["state"] == "finished"
+    assert "exam_5_way" in listed["figures"]
+
+
+def test_evaluating_twice_gives_the_same_figures(finished: nearkin.Run) -> None:
+    assert nearkin.evaluate(finished)["figures"] == nearkin.evaluate(nearkin.load_run(finished.path))["figures"]
+
+
+def test_the_index_knows_what_trained_it_and_refuses_to_calibrate_on_it(finished: nearkin.Run) -> None:
+    from nearkin.data import load_data
+
+    source, dataset = load_data(finished.recipe.data, finished.recipe.seed)
+    image = source.load(dataset.items["train"][0]).pixels
+    chosen = source.load(dataset.items["select"][0]).pixels
+    index = nearkin.load_index(finished.path)
+    for trained in (image, chosen):
+        with pytest.raises(nearkin.NearkinError, match="train"):
+            index.calibrate([trained], [dataset.items["train"][0].label])
+
+
+def test_a_query_answers_the_same_from_the_run_and_from_a_saved_index_elsewhere(
+    finished: nearkin.Run, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    images = [(rng.random((8, 8)) * 255).astype(np.uint8) for _ in range(3)]
+    finished.index.save(tmp_path / "elsewhere")
+    again = nearkin.load_index(tmp_path / "elsewhere")
+    assert again.query(images) == finished.index.query(images)
+
+
+def test_compare_scores_by_class_in_order_of_first_appearance(finished: nearkin.Run) -> None:
+    references = finished.index.references
+    scores = finished.compare(references.vectors, references.vectors, references.labels)
+    order = list(dict.fromkeys(references.labels))
+    assert [order[column] for column in scores.argmax(axis=1)] == list(references.labels)
+
+
+def test_every_file_with_a_byte_changed_cut_or_missing_is_refused_by_name(
+    finished: nearkin.Run, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = tmp_path / "runs" / "tiny" / "1"
+    shutil.copytree(finished.path, copy)
+    for path in [*copy.glob("*"), *(copy / "index").glob("*")]:
+        if not path.is_file():
+            continue
+        good = path.read_bytes()
+        changed = bytearray(good)
+        changed[len(good) // 2] ^= 1
+        for bad in (bytes(changed), good[:-1], None):
+            path.unlink() if bad is None else path.write_bytes(bad)
+            with pytest.raises(DamagedError, match=path.name):
+                nearkin.load_run(copy).index.query(np.zeros((1, 8), dtype=np.float32) + 1)
+        path.write_bytes(good)
+    assert nearkin.load_run(copy).index.labels == ("0", "1", "2")
+
+
+def test_a_run_whose_images_changed_is_not_evaluated(finished: nearkin.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nearkin.data.sources import Digits
+
+    real = Digits.load
+
+    def other(self: Digits, item: object) -> object:
+        from dataclasses import replace
+
+        picture = real(self, item)  # type: ignore[arg-type]
+        return replace(picture, pixels=picture.pixels * np.float32(0.9))
+
+    monkeypatch.setattr(Digits, "load", other)
+    with pytest.raises(DamagedError, match="images or labels changed"):
+        nearkin.evaluate(nearkin.load_run(finished.path))
+
+
+def test_a_run_that_was_resumed_on_other_images_is_refused(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = recipe.parent / "runs" / "tiny" / "1"
+    process = start(recipe)
+    wait_for_step(run / "metrics.jsonl", 2)
+    process.kill()
+    process.wait()
+    meta = RunFolder(run)
+    meta.mark("training", data="another fingerprint")
+    with pytest.raises(DataError, match="images changed since this run began"):
+        nearkin.resume(run, watch=Watch())
+
+
+def test_two_trainings_get_folders_of_their_own(tmp_path: Path) -> None:
+    made = [RunFolder.create(tmp_path, "x").path.name for _ in range(3)]
+    assert made == ["1", "2", "3"]
+
+
+def test_a_run_made_with_a_missing_plugin_names_it(finished: nearkin.Run, tmp_path: Path) -> None:
+    import shutil
+
+    from nearkin.files import read_manifest, sha256, write_manifest
+    from nearkin.run import FORMAT, VERSION
+
+    copy = tmp_path / "1"
+    shutil.copytree(finished.path, copy)
+    text = (copy / "recipe.yaml").read_text().replace("type: contrastive", "type: zebra_loss")
+    (copy / "recipe.yaml").write_text(text)
+    body = read_manifest(copy, format_name=FORMAT, version=VERSION)
+    body["files"]["recipe.yaml"] |= {"sha256": sha256(text.encode()), "size": len(text.encode())}
+    body["meta"]["components"].append({"kind": "loss", "name": "zebra_loss", "from": "nearkin-zebra", "version": "2.1"})
+    write_manifest(copy, body)
+    with pytest.raises(PluginError, match=r"nearkin-zebra 2\.1"):
+        nearkin.load_run(copy)
+
+
+def test_the_run_folder_is_the_last_line_on_stdout(recipe: Path) -> None:
+    arguments = [str(recipe), "train.steps=2", "--runs", str(recipe.parent / "r")]
+    command = [sys.executable, "-m", "nearkin", "train", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "40"})
+    run = Path(done.stdout.splitlines()[-1])
+    assert json.loads((run / "manifest.json").read_text())["meta"]["state"] == "finished"
+
+
+def test_no_run_by_that_path_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(nearkin.NearkinError, match="nearkin runs list"):
+        nearkin.load_run(tmp_path / "nothing")
