@@ -246,7 +246,9 @@ def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: I
     from nearkin.index import load
     from nearkin.model import load_model
 
-    if (Path(path) / "recipe.yaml").is_file():
+    if not Path(path).is_dir():
+        raise UsageError(f"{path}: there is no such run or index. 'nearkin runs list' shows the runs there are.")
+    if any((Path(path) / name).exists() for name in ("recipe.yaml", "index")):
         return load_run(path, plugins=plugins, plugin_files=plugin_files).index
     plugins, plugin_files = tuple(plugins), tuple(plugin_files)
 

@@ -203,6 +203,19 @@ def test_a_run_that_was_resumed_on_other_images_is_refused(recipe: Path, monkeyp
         nearkin.resume(run, watch=Watch())
 
 
+def test_two_processes_share_one_sequence_of_batches_and_write_one_run(recipe: Path, finished: nearkin.Run) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "nearkin"]
+    settings = ["train.steps=3", "train.device=cpu", "train.schedule={type: constant}"]
+    command = [*launch, "train", str(recipe), *settings, "--runs", str(recipe.parent / "runs")]
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    run = nearkin.load_run(recipe.parent / "runs" / "tiny" / "1")
+    assert run.facts["processes"] == 2
+    assert not (recipe.parent / "runs" / "tiny" / "2").exists()
+    # The first process's first batch is the sequence's first: one process had the same loss there, and no other.
+    assert run.metrics[0]["loss"] == pytest.approx(finished.metrics[0]["loss"], rel=1e-5)
+    assert run.metrics[1]["loss"] != pytest.approx(finished.metrics[1]["loss"], rel=1e-5)
+
+
 def test_two_trainings_get_folders_of_their_own(tmp_path: Path) -> None:
     made = [RunFolder.create(tmp_path, "x").path.name for _ in range(3)]
     assert made == ["1", "2", "3"]

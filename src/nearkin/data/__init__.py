@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nearkin.data.copies import group_copies
 from nearkin.data.images import BadImage, Picture, decode, fit
 from nearkin.data.items import Item
 from nearkin.data.preview import pair_sheet
@@ -27,6 +28,10 @@ __all__ = [
 
 
 def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
-    """Open the recipe's source and draw its splits; `data.seed` goes before the recipe's own."""
+    """Open the recipe's source and draw its splits; `data.seed` goes before the recipe's own.
+
+    Files that are the same byte for byte are one group.
+    """
     source = open_source(options)
-    return source, split_items(source.items, options, seed if options.seed is None else options.seed)
+    items = group_copies(source.items)
+    return source, split_items(items, options, seed if options.seed is None else options.seed)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,14 @@ class Picture:
 
     @property
     def digest(self) -> str:
-        """A hash of shape and pixels: copies of one image share it, whatever their files are called."""
-        header = str(self.pixels.shape).encode()
-        return hashlib.sha256(header + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+        """A hash of shape and pixels: copies of one image share it, whatever their files are called.
+
+        A gray image that was saved with three equal channels is a copy too.
+        """
+        pixels = self.pixels
+        if pixels.ndim == 3 and (pixels == pixels[:, :, :1]).all():
+            pixels = pixels[:, :, 0]
+        return hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def decode(image: ImageLike) -> Picture:
@@ -98,17 +103,18 @@ def _from_file(path: Path) -> Picture:
         raise BadImage(str(path), "is a folder, not an image." if path.is_dir() else "there is no such file.")
     if path.stat().st_size == 0:
         raise BadImage(str(path), "is empty (zero bytes); copy it again.")
-    with _open(path) as image:
+    # An open file, not its name: given the name, Pillow maps a raw TIFF and scrambles one that is turned by 90 degrees.
+    with path.open("rb") as file, _open(file) as image:
         return _from_pil(image, str(path))
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: BinaryIO) -> Image.Image:
     """The header alone is read."""
     # Pillow warns of sizes that are allowed here. Filters are the whole process's: without the lock, threads
     # would restore each other's.
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
 
 
 def _from_pil(image: Image.Image, source: str) -> Picture:
@@ -136,7 +142,7 @@ def _from_8_bit(image: Image.Image) -> FloatArray:
     """Two-level, palette, gray, RGB, CMYK and the like, with or without transparency."""
     if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
         gray = image.mode in ("1", "L", "LA", "La")
-        clear = image.convert("RGBA")
+        clear = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
         image = flat.getchannel("R") if gray else flat.convert("RGB")
     elif image.mode not in ("L", "RGB"):

@@ -80,7 +80,7 @@ class Digits:
 
 
 def list_folder(root: Path) -> tuple[Item, ...]:
-    """A folder a class, its images directly inside; sorted by key. All that does not fit that is told at once."""
+    """A folder a class, its images directly inside, sorted. All that does not fit that is told at once."""
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder; source 'folder' wants one with a folder a class inside.")
     entries = _visible(root)
@@ -92,10 +92,10 @@ def list_folder(root: Path) -> tuple[Item, ...]:
 
 
 def _refuse_misplaced(root: Path, loose: list[Path], inside: dict[Path, list[Path]]) -> None:
-    nested = [path for paths in inside.values() for path in paths if path.is_dir()]
-    unwritable = [
-        path for paths in inside.values() for path in paths if not _is_utf8(f"{path.parent.name}/{path.name}")
-    ]
+    within = [path for paths in inside.values() for path in paths]
+    nested = [path for path in within if path.is_dir()]
+    # A key that is no text could not be hashed or written into a run.
+    unwritable = [path for path in within if _shown(path.relative_to(root)) != str(path.relative_to(root))]
     empty = [folder for folder, paths in inside.items() if not paths]
     problems = {
         "files that are in no class folder: {}. Move or remove them.": loose,
@@ -118,10 +118,6 @@ def _refuse_misplaced(root: Path, loose: list[Path], inside: dict[Path, list[Pat
 def _visible(folder: Path) -> list[Path]:
     """What is in a folder, sorted; without names that begin with a dot and what file managers leave behind."""
     return [path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.name not in IGNORED_NAMES]
-
-
-def _is_utf8(name: str) -> bool:
-    return _shown(Path(name)) == name
 
 
 def _shown(path: Path) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
-from nearkin.contracts import FloatArray, InputSpec
+from nearkin.contracts import FloatArray, InputSpec, Split
 from nearkin.data.images import BadImage, fit
 from nearkin.data.items import Item
 from nearkin.data.sources import Source
@@ -17,8 +18,43 @@ from nearkin.data.splits import SPLITS, Dataset
 from nearkin.errors import DataError, listing
 from nearkin.files import sha256, to_json
 
+MOST_THREADS = 8
+"""Each may hold one whole image, of up to 100 million pixels."""
 Decoded = tuple[FloatArray, str]
 """(channels, h, w) and the digest of the whole image."""
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """Images that stand in several places of the data, pixel for pixel, and disagree."""
+
+    labels: Mapping[str, tuple[Item, ...]]
+    """By digest, where the copies carry more than one label."""
+    splits: Mapping[str, tuple[Item, ...]]
+    """By digest, where the copies stand in more than one split."""
+
+    flattering: tuple[str, ...] = ()
+    """Keys of calibrate items of which train or select holds a copy."""
+
+    def refuse_flattering(self) -> None:
+        """`DataError` where calibrate holds a copy of what trains: the index would refuse it when all is trained."""
+        if self.flattering:
+            raise DataError(
+                f"{len(self.flattering)} images to calibrate on are copies, pixel for pixel, of images to train or "
+                f"select on, and would break the promise of 'unknown': {listing(self.flattering)}. "
+                "Remove the copies, or give copies the same group in the manifest."
+            )
+
+    def notes(self) -> list[str]:
+        """What a user should hear."""
+        notes = []
+        if self.labels:
+            said = listing([" = ".join(f"{i.key} ({i.label})" for i in same) for same in self.labels.values()])
+            notes.append(f"copies that carry more than one label, so one is wrong ({len(self.labels)}): {said}.")
+        if self.splits:
+            said = listing([" = ".join(item.key for item in same) for same in self.splits.values()])
+            notes.append(f"copies that stand in more than one split, pixel for pixel ({len(self.splits)}): {said}.")
+        return notes
 
 
 class ImageStore:
@@ -30,8 +66,17 @@ class ImageStore:
         self._digests = tuple(digests)
 
     @classmethod
-    def load(cls, source: Source, items: Sequence[Item], spec: InputSpec) -> ImageStore:
-        """Decode all items on a few threads. `DataError` lists every one that cannot be used, with its reason."""
+    def load(
+        cls,
+        source: Source,
+        items: Sequence[Item],
+        spec: InputSpec,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ImageStore:
+        """Decode all items on a few threads; `progress(done, total)` is called after each, in the items' order.
+
+        `DataError` lists every one that cannot be used, with its reason.
+        """
 
         def one(item: Item) -> Decoded | BadImage:
             try:
@@ -40,18 +85,21 @@ class ImageStore:
             except BadImage as bad:
                 return bad
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            done = list(threads.map(one, items))
-        bad = [str(result) for result in done if isinstance(result, BadImage)]
+        images = np.zeros((len(items), spec.channels, *spec.size), np.float32)
+        digests, bad = [], []
+        with ThreadPoolExecutor(max_workers=min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+            for row, result in enumerate(threads.map(one, items)):
+                if isinstance(result, BadImage):
+                    bad.append(str(result))
+                else:
+                    images[row], digest = result
+                    digests.append(digest)
+                if progress:
+                    progress(row + 1, len(items))
         if bad:
-            raise DataError(
-                f"{len(bad)} of {len(items)} images cannot be used; nothing was trained:\n" + "\n".join(bad)
-            )
-        good = [result for result in done if not isinstance(result, BadImage)]
-        images = (
-            np.stack([image for image, _ in good]) if good else np.zeros((0, spec.channels, *spec.size), np.float32)
-        )
-        return cls([item.key for item in items], images, [digest for _, digest in good])
+            said = f"{len(bad)} of {len(items)} images cannot be used; nothing was started:"
+            raise DataError("\n".join([said, *bad]))
+        return cls([item.key for item in items], images, digests)
 
     def images(self, items: Sequence[Item]) -> FloatArray:
         """(n, channels, h, w) in [0, 1], in the items' order."""
@@ -71,18 +119,23 @@ class ImageStore:
         ]
         return sha256(to_json(sorted(rows)))
 
+    def conflicts(self, dataset: Dataset) -> Conflicts:
+        """Copies of one image under several labels, or in several splits."""
+        fitted = {*self.digests(dataset.items["train"]), *self.digests(dataset.items["select"])}
+        calibrate = dataset.items["calibrate"]
+        placed = [(split, item) for split in SPLITS for item in dataset.items[split]]
+        same: dict[str, list[tuple[Split, Item]]] = defaultdict(list)
+        for digest, place in zip(self.digests([item for _, item in placed]), placed, strict=True):
+            same[digest].append(place)
+        items = {digest: tuple(item for _, item in places) for digest, places in same.items()}
+        return Conflicts(
+            labels={d: items[d] for d in same if len({item.label for item in items[d]}) > 1},
+            splits={d: items[d] for d, places in same.items() if len({split for split, _ in places}) > 1},
+            flattering=tuple(i.key for i, d in zip(calibrate, self.digests(calibrate), strict=True) if d in fitted),
+        )
+
     def copies(self, dataset: Dataset) -> list[str]:
-        """What a user should hear about images that stand in several places of the data, pixel for pixel."""
-        labels: dict[str, set[str]] = defaultdict(set)
-        splits: dict[str, set[str]] = defaultdict(set)
-        for split in SPLITS:
-            for item, digest in zip(dataset.items[split], self.digests(dataset.items[split]), strict=True):
-                labels[digest].add(item.label)
-                splits[digest].add(split)
-        notes = []
-        if two_ways := [sorted(names) for names in labels.values() if len(names) > 1]:
-            said = listing([" and ".join(names) for names in two_ways])
-            notes.append(f"{len(two_ways)} images carry more than one label ({said}): one of them is wrong.")
-        if leaks := sum(len(names) > 1 for names in splits.values()):
-            notes.append(f"{leaks} images stand in more than one split, pixel for pixel; figures leave copies out.")
-        return notes
+        """What a user should hear about `conflicts`; an error where calibrate holds a copy of what trains."""
+        conflicts = self.conflicts(dataset)
+        conflicts.refuse_flattering()
+        return conflicts.notes()

@@ -93,10 +93,10 @@ def _refuse_other_circumstances(
             f"{folder.path}: the images changed since this run began (their fingerprint differs). "
             "Put them back, or train anew."
         )
-    for name in ("versions", "components", "device"):
+    for name in ("versions", "components", "device", "processes"):
         if was[name] != now[name]:
             watch.message(
-                f"{name} changed since this run began, so its weights may differ in the last digits: {now[name]}"
+                f"{name} changed since this run began, so its weights will not be the same to the bit: {now[name]}"
             )
 
 
@@ -117,6 +117,7 @@ class Work:
     def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch) -> Work:
         """Draw the splits, build the model, decode every image, make the sampler; all that can fail before step 1."""
         accelerator = make_accelerator(recipe.train.device)
+        watch = watch if accelerator.is_main_process else Watch()
         source, dataset = load_data(recipe.data, recipe.seed)
         model = build_model(Blueprint.of(recipe, dataset.classes), registries)
         store = ImageStore.load(source, dataset.all_items(), model.input)

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -87,7 +87,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the end, to early stopping, or to the first Ctrl-C; the model then holds the kept weights."""
         learner = self.accelerator.prepare(self.model) if self.accelerator.num_processes > 1 else self.model
-        with torch.random.fork_rng(), self._metrics_file() as log, stop_requests() as stop:
+        with torch.random.fork_rng(), self._metrics_file() as log, self._stop_requests() as stop:
             self.model.train()
             ended = self._loop(learner, log, stop)
         if ended == "interrupted":
@@ -122,7 +122,7 @@ class Trainer:
         # Rank r of W takes batches r, r + W, ... of the one seeded sequence.
         number = step * self.accelerator.num_processes + self.accelerator.process_index
         batch = self.sampler.batch(number)
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
+        self._seed(number)
         rate = self.options.optimizer.lr * rate_factor(step, self.total, self.options.schedule)
         set_rate(self.optimizer, rate)
         items = torch.from_numpy(batch.items).to(self.accelerator.device)
@@ -137,6 +137,16 @@ class Trainer:
         self.optimizer.step()
         return {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
 
+    def _seed(self, number: int) -> None:
+        """Seed the generators that this step may draw from.
+
+        Not torch.manual_seed: it seeds devices that are not there too, and notes a stack trace for each of them.
+        """
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        torch.default_generator.manual_seed(seed)
+        if self.accelerator.device.type in ("cuda", "mps"):
+            getattr(torch, self.accelerator.device.type).manual_seed(seed)
+
     def _structure(self, structure: Structure) -> Structure:
         """The same positions as tensors on the device."""
         if structure is None:
@@ -145,8 +155,10 @@ class Trainer:
 
     def _clip(self) -> Tensor:
         """The gradients' L2 norm, after which they are scaled down where the recipe asks for it."""
-        most = self.options.clip_norm or math.inf
-        return torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], most)
+        learning = [p for p in self.model.parameters() if p.grad is not None]
+        if self.options.clip_norm is None:
+            return torch.nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+        return torch.nn.utils.clip_grad_norm_(learning, self.options.clip_norm)
 
     def _finite(self, value: float, what: str, step: int, batch: Batch) -> float:
         if math.isfinite(value):
@@ -187,6 +199,10 @@ class Trainer:
     def _save(self) -> None:
         if self.accelerator.is_main_process:
             save_checkpoint(self.checkpoints, self.model, self.optimizer, self.standing, self.best)
+
+    def _stop_requests(self) -> AbstractContextManager[threading.Event]:
+        """Several processes would not stop at the same step, and wait for each other for ever: there a signal kills."""
+        return stop_requests() if self.accelerator.num_processes == 1 else nullcontext(threading.Event())
 
     @contextmanager
     def _metrics_file(self) -> Iterator[Any]:

@@ -1,0 +1,49 @@
+"""Files that are the same byte for byte: they count as one group, so that no split can hold a copy of another's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nearkin.data.items import Item
+
+
+def group_copies(items: Sequence[Item]) -> tuple[Item, ...]:
+    """The same items, in the same order; the groups of items whose files are the same become one group.
+
+    Copies that the source marks for different splits stay apart, as it says: `ImageStore.copies` tells of them.
+    """
+    joined: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while group in joined:
+            group = joined[group]
+        return group
+
+    for copies in _copies(items):
+        first, *others = sorted({root(item.group) for item in copies})
+        joined.update(dict.fromkeys(others, first))
+    return tuple(replace(item, group=root(item.group)) for item in items)
+
+
+def _copies(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Items of one mark with equal files. Only files of one size are read; a missing one is the decoder's to tell."""
+    files = [(item, item.place) for item in items if isinstance(item.place, Path) and item.place.is_file()]
+    for same_size in _shared((place.stat().st_size, item) for item, place in files):
+        yield from _shared(((_content(item), item.split or "train"), item) for item in same_size)
+
+
+def _shared(keyed: Iterable[tuple[Hashable, Item]]) -> list[list[Item]]:
+    """The items of every key that more than one has."""
+    found: dict[Hashable, list[Item]] = defaultdict(list)
+    for key, item in keyed:
+        found[key].append(item)
+    return [items for items in found.values() if len(items) > 1]
+
+
+def _content(item: Item) -> str:
+    with Path(str(item.place)).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,247 @@
+"""The commands: data on stdout, messages on stderr, the right exit code, no traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nearkin.cli import run
+
+RECIPE = """\
+name: tiny
+data: {source: digits, known: ["0", "1"], unknown: ["7"], shots: 3, select: 3, calibrate: 9, test: 12}
+backbone: {type: conv2, image_size: 16, width: 4}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 6}
+train: {steps: 3}
+evaluate: [{type: clusters, resamples: 20}]
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs commands in this process, in a folder of its own."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *arguments: str) -> Done:
+        self.capsys.readouterr()
+        code = run(list(arguments))
+        said = self.capsys.readouterr()
+        assert "--debug" in arguments or "Traceback" not in said.err
+        return Done(code, said.out, said.err)
+
+
+@pytest.fixture
+def nearkin(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(RECIPE)
+    return Shell(capsys)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, and two images beside it."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    assert run(["train", str(folder / "tiny.yaml"), "--runs", str(folder / "runs")]) == 0
+    for name in ("a", "b"):
+        pixels = (np.random.default_rng(ord(name)).random((20, 20)) * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+def test_help_names_every_command(nearkin: Shell) -> None:
+    done = nearkin("--help")
+    assert done.code == 0
+    commands = ("train", "evaluate", "query", "validate", "schema", "components", "plugins", "recipes", "runs", "data")
+    assert all(command in done.out for command in commands)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["train"],
+        ["train", "tiny.yaml", "--resume", "runs/tiny/1"],
+        ["train", "no-such-recipe"],
+        ["train", "missing.yaml"],
+        ["train", "tiny.yaml", "train.stepz=3"],
+        ["validate", "tiny.yaml", "train.steps=none"],
+        ["train", "--resume", "runs/nowhere/1"],
+        ["evaluate", "runs/nowhere/1"],
+        ["query", "runs/nowhere/1", "a.png"],
+        ["components", "lossez"],
+        ["recipes", "show", "no-such-recipe"],
+        ["data", "preview", "tiny.yaml", "--step", "-1"],
+    ],
+)
+def test_what_cannot_be_meant_ends_with_2_and_a_reason(nearkin: Shell, arguments: list[str]) -> None:
+    done = nearkin(*arguments)
+    assert done.code == 2
+    assert done.err.strip()
+    assert not done.out
+
+
+def test_validate_tells_every_problem_with_its_place(nearkin: Shell) -> None:
+    Path("bad.yaml").write_text(RECIPE.replace("steps: 3", "stepz: 3").replace("conv2", "conv22"))
+    done = nearkin("validate", "bad.yaml")
+    assert done.code == 2
+    assert "bad.yaml:3:18 backbone.type: unknown backbone 'conv22'. Did you mean 'conv2'?" in done.err
+    assert "bad.yaml:7:9 train.stepz" in done.err
+
+
+def test_validate_prints_the_resolved_recipe_as_json(nearkin: Shell) -> None:
+    done = nearkin("validate", "tiny.yaml", "seed=5", "--json")
+    assert json.loads(done.out)["seed"] == 5
+    assert json.loads(done.out)["train"]["device"] == "auto"
+
+
+def test_a_component_that_no_plugin_brings_ends_with_3(nearkin: Shell) -> None:
+    Path("zebra.yaml").write_text(RECIPE.replace("type: embedding", "type: zebra"))
+    done = nearkin("validate", "zebra.yaml")
+    assert done.code == 3
+    assert "--plugin FILE" in done.err
+
+
+def test_debug_brings_the_traceback_back(nearkin: Shell) -> None:
+    done = nearkin("--debug", "evaluate", "runs/nowhere/1")
+    assert done.code == 2
+    assert "Traceback" in done.err
+
+
+def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
+    done = nearkin("train", "tiny.yaml", "--dry-run")
+    assert done.code == 0
+    assert "train 6, select 6, calibrate 18" in done.out
+    assert not Path("runs").exists()
+
+
+def test_every_bad_image_is_listed_and_nothing_is_trained(nearkin: Shell) -> None:
+    for label in "xy":
+        Path("images", label).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(np.full((9, 9), 20 * number, dtype=np.uint8)).save(Path("images", label, f"{number}.png"))
+    Path("images/x/0.png").write_bytes(b"")
+    Path("images/y/1.png").write_text("not an image")
+    Path("images/y/2.png").write_bytes(Path("images/y/3.png").read_bytes()[:40])
+    text = RECIPE.replace(
+        'source: digits, known: ["0", "1"], unknown: ["7"]', f"source: folder, path: {Path.cwd()}/images"
+    )
+    Path("images.yaml").write_text(text.replace("calibrate: 9, test: 12", "calibrate: 0"))
+    done = nearkin("train", "images.yaml")
+    assert done.code == 1
+    assert "3 of 16 images cannot be used" in done.err
+    assert all(name in done.err for name in ("x/0.png", "y/1.png", "y/2.png"))
+    assert not Path("runs").exists()
+
+
+def test_classes_that_are_too_small_are_all_named(nearkin: Shell) -> None:
+    done = nearkin("train", "tiny.yaml", "data.shots=900")
+    assert done.code == 1
+    assert "'0'" in done.err
+    assert "'1'" in done.err
+    assert "data.shots" in done.err
+
+
+def test_query_answers_every_image(nearkin: Shell, trained: Path) -> None:
+    images = [str(trained / "a.png"), str(trained / "b.png")]
+    done = nearkin("query", str(trained / "runs/tiny/1"), *images, "--json", "-k", "2")
+    answers = json.loads(done.out)
+    assert [answer["image"] for answer in answers] == images
+    assert {"status", "label", "p_values", "distance", "neighbors", "reason", "promise"} <= set(answers[0])
+    assert len(answers[0]["neighbors"]) == 2
+    plain = nearkin("query", str(trained / "runs/tiny/1"), *images)
+    assert answers[0]["reason"] in plain.out
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [(["missing.png"], "missing.png"), (["a.png", "--alpha", "2"], "alpha"), (["a.png", "-k", "0"], "k 0")],
+)
+def test_a_query_that_cannot_be_answered_says_why(nearkin: Shell, trained: Path, extra: list[str], said: str) -> None:
+    image, *options = extra
+    done = nearkin("query", str(trained / "runs/tiny/1"), str(trained / image), *options)
+    assert done.code == 1
+    assert said in done.err
+
+
+def test_evaluate_prints_figures_beside_baselines_and_keeps_them(nearkin: Shell, trained: Path) -> None:
+    done = nearkin("evaluate", str(trained / "runs/tiny/1"))
+    assert done.code == 0
+    assert "cluster_accuracy" in done.out
+    assert "pixels" in done.out
+    as_json = nearkin("evaluate", str(trained / "runs/tiny/1"), "--json")
+    assert "clusters" in json.loads(as_json.out)["figures"]
+    listed = nearkin("runs", "list", "--runs", str(trained / "runs"), "--json")
+    assert json.loads(listed.out)[0]["figures"]["cluster_accuracy"] > 0
+
+
+def test_a_damaged_run_ends_with_4_and_names_the_file(nearkin: Shell, trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "1"
+    shutil.copytree(trained / "runs/tiny/1", copy)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    done = nearkin("query", str(copy), str(trained / "a.png"))
+    assert done.code == 4
+    assert "model.safetensors" in done.err
+
+
+def test_runs_list_tells_unfinished_and_damaged_ones(nearkin: Shell, trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    shutil.copytree(trained / "runs/tiny/1", tmp_path / "runs/tiny/2")
+    (tmp_path / "runs/tiny/2/manifest.json").write_text("{}")
+    states = [found["state"] for found in json.loads(nearkin("runs", "list", "--json").out)]
+    assert states[0] == "finished"
+    assert states[1].startswith("damaged")
+
+
+def test_no_runs_is_not_an_error(nearkin: Shell) -> None:
+    done = nearkin("runs", "list")
+    assert done.code == 0
+    assert "no runs in runs" in done.err
+
+
+def test_preview_draws_a_batch(nearkin: Shell) -> None:
+    done = nearkin("data", "preview", "tiny.yaml", "--output", "sheet.png")
+    assert done.out == "sheet.png\n"
+    assert Image.open("sheet.png").width > 200
+
+
+def test_recipes_are_listed_shown_and_copied_but_never_over_a_file(nearkin: Shell) -> None:
+    assert "digits-siamese" in json.loads(nearkin("recipes", "list", "--json").out)
+    shown = nearkin("recipes", "show", "digits-siamese").out
+    assert shown.startswith("# nearkin train digits-siamese")
+    assert nearkin("recipes", "copy", "digits-siamese", "mine.yaml").code == 0
+    assert Path("mine.yaml").read_text() == shown
+    again = nearkin("recipes", "copy", "digits-siamese", "mine.yaml")
+    assert again.code == 2
+    assert "exists already" in again.err
+
+
+def test_components_and_schema_are_json(nearkin: Shell) -> None:
+    found = json.loads(nearkin("components", "samplers", "--json").out)
+    assert found[0]["name"] == "balanced_pairs"
+    assert found[0]["options"]["pairs"]["default"] == 30
+    assert nearkin("components").code == 0
+    assert "properties" in json.loads(nearkin("schema").out)
