@@ -20,8 +20,7 @@ from nearkin.hookspecs import hookimpl
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.recipe.model import Selection, TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
-from nearkin.training.trainer import LabelledImages, Trainer
-from nearkin.training.watch import Progress
+from nearkin.training.trainer import LabelledImages, Progress, Trainer
 
 CLASSES = ("a", "b", "c")
 

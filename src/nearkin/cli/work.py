@@ -60,7 +60,7 @@ def evaluate(run: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
     """`nearkin evaluate`."""
     from nearkin.evaluation import evaluate as evaluate_run
 
-    result = evaluate_run(run, plugin_files=plugins, message=show.message)
+    result = evaluate_run(run, plugin_files=plugins)
     if as_json:
         show.print_json(result)
     else:

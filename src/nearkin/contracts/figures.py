@@ -39,8 +39,8 @@ class View:
     digests: tuple[str, ...]
     classes: tuple[str, ...]
     """The known classes; an item of any other label is an unknown."""
-    trained_digests: frozenset[str]
-    """Images that trained the model or an ancestor, whichever the view: they never take part in a question."""
+    seen_digests: frozenset[str]
+    """Images that trained the model or an ancestor, chose its weights or calibrated it: no figure rests on them."""
     index: QueryableIndex
     """References and calibration of the same draw, in this space."""
     seed: int

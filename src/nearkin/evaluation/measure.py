@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from nearkin.contracts import Build, Evaluator, Figure, View
 from nearkin.data import Dataset, ImageStore, load_data
-from nearkin.errors import DamagedError, UsageError
+from nearkin.errors import DamagedError, DataError, UsageError
 from nearkin.evaluation.views import spaces, view
 from nearkin.files import save_bundle, to_json
 from nearkin.run import Run, load_run, now
+from nearkin.training.watch import Watch, watching
 
 FORMAT, VERSION = "nearkin evaluation", 1
 Results = dict[str, dict[str, list[dict[str, Any]]]]
@@ -25,7 +27,7 @@ def evaluate(
     *,
     plugins: Iterable[Any] = (),
     plugin_files: Iterable[Path | str] = (),
-    message: Callable[[str], None] = lambda _: None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Measure a finished run on its test split, with the evaluators of its recipe.
 
@@ -34,16 +36,28 @@ def evaluate(
     """
     if not isinstance(run, Run):
         run = load_run(run, plugins=plugins, plugin_files=plugin_files)
-    evaluators = make_evaluators(run)
-    dataset, store = reopen_data(run)
-    test = dataset.items["test"]
-    message(f"{len(test)} test images of {len({item.label for item in test})} classes")
-    views = [view(space, run, dataset, store) for space in spaces(run, store)]
-    started = time.perf_counter()
-    figures = {name: measure(evaluator, views) for name, evaluator in evaluators.items()}
-    result = {"evaluated": now(), "seconds": round(time.perf_counter() - started, 3), "figures": figures}
+    with watching(watch) as eyes:
+        result = _measured(run, eyes)
     keep(run, result)
     return result
+
+
+def _measured(run: Run, watch: Watch) -> dict[str, Any]:
+    """Every figure of every evaluator, in every view."""
+    evaluators = make_evaluators(run)
+    dataset, store = reopen_data(run, watch)
+    test = dataset.items["test"]
+    if not test:
+        raise DataError(
+            f"{run.path}: no images are left to test on. Lower data.shots, select or calibrate; train anew."
+        )
+    watch.message(f"{len(test)} test images of {len({item.label for item in test})} classes")
+    views = [view(space, run, dataset, store) for space in spaces(run, store)]
+    started, figures = time.perf_counter(), {}
+    for done, (name, evaluator) in enumerate(evaluators.items()):
+        watch.progress(f"evaluating {name}", done, len(evaluators))
+        figures[name] = measure(evaluator, views)
+    return {"evaluated": now(), "seconds": round(time.perf_counter() - started, 3), "figures": figures}
 
 
 def make_evaluators(run: Run) -> dict[str, Evaluator]:
@@ -60,10 +74,10 @@ def make_evaluators(run: Run) -> dict[str, Evaluator]:
     return made
 
 
-def reopen_data(run: Run) -> tuple[Dataset, ImageStore]:
+def reopen_data(run: Run, watch: Watch) -> tuple[Dataset, ImageStore]:
     """The run's data, drawn again; refused where it is not what the run was trained on."""
     source, dataset = load_data(run.recipe.data, run.recipe.seed)
-    store = ImageStore.load(source, dataset.all_items(), run.model.input)
+    store = ImageStore.load(source, dataset.all_items(), run.model.input, partial(watch.progress, "reading images"))
     if store.fingerprint(dataset) != run.facts["data"]:
         raise DamagedError(
             f"{run.path}: the images or labels changed since this run was trained (their fingerprint differs). "

@@ -63,7 +63,7 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         groups=tuple(item.group for item in test),
         digests=store.digests(test),
         classes=dataset.classes,
-        trained_digests=run.model.trained_on,
+        seen_digests=run.model.trained_on | set(store.digests(dataset.items["calibrate"])),
         index=index,
         seed=run.recipe.seed,
     )

@@ -42,7 +42,7 @@ def repeat(
     done = []
     for number, overrides in enumerate(settings, start=1):
         run = train(recipe, overrides=overrides, runs=runs, plugins=plugins, watch=Watch())
-        result = evaluate(run, plugins=plugins)
+        result = evaluate(run, plugins=plugins, watch=Watch())
         done.append(Repeated(dict(overrides), run.path, run.facts["steps"], result["figures"]))
         message(f"{number}: {dict(overrides)} -> {run.path}")
     return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.embeddings import EmbeddingCache
-from nearkin.errors import DataError, WorkFailed
+from nearkin.errors import DataError, UsageError, WorkFailed
 from nearkin.index import Index, save
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.plugins import load_registries
@@ -46,6 +47,8 @@ def train(
     registries = load_registries(*plugins, files=plugin_files)
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(find_recipe(recipe), registries, overrides)
+    elif overrides:
+        raise UsageError("train: overrides change a recipe while it is read; this one has been read already.")
     with watching(watch) as eyes:
         work = Work.prepare(recipe, registries, eyes)
         folder = _shared_folder(work.accelerator, Path(runs), recipe.name)
@@ -120,7 +123,7 @@ class Work:
         watch = watch if accelerator.is_main_process else Watch()
         source, dataset = load_data(recipe.data, recipe.seed)
         model = build_model(Blueprint.of(recipe, dataset.classes), registries)
-        store = ImageStore.load(source, dataset.all_items(), model.input)
+        store = ImageStore.load(source, dataset.all_items(), model.input, partial(watch.progress, "reading images"))
         for note in [*dataset.notes(), *store.copies(dataset)]:
             watch.message(note)
         sampler = make_sampler(recipe, registries, dataset, model)
@@ -157,12 +160,12 @@ class Work:
             metrics=folder.metrics,
             checkpoints=folder.checkpoints,
             accelerator=self.accelerator,
-            on_step=self.watch.progress,
+            on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
         )
         trainer.restore()
         try:
             outcome = trainer.run()
-        except WorkFailed:
+        except Exception:
             if self.accelerator.is_main_process:
                 folder.mark("failed")
             raise

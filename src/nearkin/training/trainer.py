@@ -28,7 +28,6 @@ from nearkin.training.augment import augment
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
-from nearkin.training.watch import Progress
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,21 @@ class LabelledImages:
     """(n, channels, h, w) in [0, 1]."""
     labels: IntArray
     """(n,) class codes."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told after every step."""
+
+    step: int
+    total: int
+    loss: float
+    score: float | None
+    """The latest on select."""
+
+    def __str__(self) -> str:
+        score = "" if self.score is None else f"  select {self.score:.4f}"
+        return f"training  loss {self.loss:.4f}{score}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a training tells how it goes: messages, and a bar once it takes a while."""
+"""Where long work tells how it goes: messages, and a bar once it takes a while."""
 
 from __future__ import annotations
 
@@ -9,21 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 BAR_AFTER_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is told after every step."""
-
-    step: int
-    total: int
-    loss: float
-    score: float | None
-    """The latest on select."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +19,8 @@ class Watch:
     """Silent unless told otherwise."""
 
     message: Callable[[str], None] = lambda _: None
-    progress: Callable[[Progress], None] = lambda _: None
+    progress: Callable[[str, int, int], None] = lambda _text, _done, _total: None
+    """What is being done, how much of it, of how much. The first word names the stage."""
 
 
 @contextmanager
@@ -42,19 +31,21 @@ def watching(given: Watch | None) -> Iterator[Watch]:
         return
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        yield Watch(lambda text: print(text, file=sys.stderr, flush=True), _updates(bar))
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        yield Watch(lambda text: print(text, file=sys.stderr, flush=True), _Bars(bars))
 
 
-def _updates(bar: Bar) -> Callable[[Progress], None]:
-    task = bar.add_task("training", total=None, visible=False)
-    started = time.monotonic()
+class _Bars:
+    """One bar a stage, shown once the stage has taken over two seconds, gone when it is done."""
 
-    def update(progress: Progress) -> None:
-        text = f"loss {progress.loss:.4f}"
-        if progress.score is not None:
-            text += f"  select {progress.score:.4f}"
-        visible = time.monotonic() - started > BAR_AFTER_SECONDS
-        bar.update(task, total=progress.total, completed=progress.step, description=text, visible=visible)
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self.stages: dict[str, tuple[TaskID, float]] = {}
 
-    return update
+    def __call__(self, text: str, done: int, total: int) -> None:
+        stage = text.split()[0]
+        if stage not in self.stages:
+            self.stages[stage] = (self.bars.add_task(text, total=total, visible=False), time.monotonic())
+        task, started = self.stages[stage]
+        visible = done < total and time.monotonic() - started > BAR_AFTER_SECONDS
+        self.bars.update(task, total=total, completed=done, description=text, visible=visible)

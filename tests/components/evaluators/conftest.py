@@ -59,7 +59,7 @@ def make_view() -> Callable[..., View]:
             "groups": names,
             "digests": names,
             "classes": tuple(sorted(set(labels) - {"?"})),
-            "trained_digests": frozenset(),
+            "seen_digests": frozenset(),
             "index": FakeIndex(),
             "seed": 0,
             **given,
@@ -77,7 +77,7 @@ def shuffled() -> Callable[[View, int], View]:
     def shuffle(view: View, seed: int) -> View:
         order = np.random.default_rng(seed).permutation(len(view.labels))
         lists = {name: tuple(getattr(view, name)[i] for i in order) for name in ("labels", "groups", "digests")}
-        facts = {name: getattr(view, name) for name in ("name", "classes", "trained_digests", "index", "seed")}
+        facts = {name: getattr(view, name) for name in ("name", "classes", "seen_digests", "index", "seed")}
         return View(embeddings=view.embeddings[order], **lists, **facts)
 
     return shuffle

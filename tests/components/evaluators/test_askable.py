@@ -16,9 +16,9 @@ def asked_digests(view):
 def test_trained_images_two_way_labels_and_second_copies_are_left_out_and_counted(make_view):
     labels = ["a", "a", "a", "b", "b", "a", "?"]
     digests = ("t", "copy", "copy", "two-ways", "own", "two-ways", "far")
-    view = make_view(np.zeros(7), labels, digests=digests, trained_digests=frozenset(["t", "never-tested"]))
+    view = make_view(np.zeros(7), labels, digests=digests, seen_digests=frozenset(["t", "never-tested"]))
     assert asked_digests(view) == ["copy", "own", "far"]
-    assert askable(view).left_out == {"trained": 1, "labelled_two_ways": 2, "copies": 1}
+    assert askable(view).left_out == {"seen": 1, "labelled_two_ways": 2, "copies": 1}
 
 
 def test_units_are_groups_where_any_holds_several_images(make_view):
@@ -50,12 +50,12 @@ def test_every_item_is_asked_about_or_counted_whatever_their_order(make_view, sh
         classes=("a", "b", "c"),
         digests=tuple(str(digest) for _, digest, _ in items),
         groups=tuple(str(group) for _, _, group in items),
-        trained_digests=frozenset(str(digest) for digest in trained),
+        seen_digests=frozenset(str(digest) for digest in trained),
     )
     found, digests = askable(view), asked_digests(view)
     assert len(found) + sum(found.left_out.values()) == len(items)
     assert len(set(digests)) == len(digests)
-    assert not set(digests) & view.trained_digests
+    assert not set(digests) & view.seen_digests
     other = askable(shuffled(view, seed))
     assert asked_digests(shuffled(view, seed)) == digests
     assert other.codes.tolist() == found.codes.tolist()

@@ -61,9 +61,9 @@ def test_a_known_class_called_unknown_keeps_its_own_column(make_view, fake_index
 
 
 def test_trained_images_and_copies_are_left_out(view):
-    trained = replace(view, trained_digests=frozenset(["image-2"]))
+    trained = replace(view, seen_digests=frozenset(["image-2"]))
     assert measure(trained)["recall_a"].value == 1
-    assert measure(trained)["cluster_accuracy"].details["left_out"]["trained"] == 1
+    assert measure(trained)["cluster_accuracy"].details["left_out"]["seen"] == 1
 
 
 def test_a_class_without_test_images_has_no_recall_and_no_balanced_accuracy(view):

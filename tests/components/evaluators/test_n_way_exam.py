@@ -91,7 +91,7 @@ def views(draw, make_view):
         classes=("a", "b", "c"),
         groups=groups,
         digests=tuple(map(str, digests)),
-        trained_digests=frozenset(map(str, trained)),
+        seen_digests=frozenset(map(str, trained)),
     )
 
 
@@ -117,7 +117,7 @@ def test_every_question_has_one_right_choice_and_neither_copies_nor_trained_imag
         assert len(labels) == n_way
         assert set(labels) <= set(view.classes)
         assert view.digests[query] not in {view.digests[row] for row in choices}
-        assert not {view.digests[row] for row in [query, *choices]} & view.trained_digests
+        assert not {view.digests[row] for row in [query, *choices]} & view.seen_digests
         assert view.groups[query] != view.groups[choices[0]]
         if not resampled:
             assert len(set(choices)) == n_way
@@ -158,8 +158,8 @@ def test_a_class_of_one_patient_cannot_be_asked_about(make_view):
 def test_what_was_left_out_is_reported(make_view):
     view = blobs(make_view, n=30)
     digests = ("image-3", *view.digests[1:])
-    figure = exam(replace(view, digests=digests, trained_digests=frozenset(["image-5"])), n_way=3)
-    assert figure.details["left_out"] == {"trained": 1, "labelled_two_ways": 0, "copies": 1}
+    figure = exam(replace(view, digests=digests, seen_digests=frozenset(["image-5"])), n_way=3)
+    assert figure.details["left_out"] == {"seen": 1, "labelled_two_ways": 0, "copies": 1}
     assert figure.details["images"] == 28
 
 

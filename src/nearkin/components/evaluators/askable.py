@@ -67,10 +67,10 @@ def _kept(view: View) -> tuple[list[int], dict[str, int]]:
     for row, digest in enumerate(view.digests):
         rows_of[digest].append(row)
     kept: list[int] = []
-    left_out = {"trained": 0, "labelled_two_ways": 0, "copies": 0}
+    left_out = {"seen": 0, "labelled_two_ways": 0, "copies": 0}
     for digest, rows in rows_of.items():
-        if digest in view.trained_digests:
-            left_out["trained"] += len(rows)
+        if digest in view.seen_digests:
+            left_out["seen"] += len(rows)
         elif len({view.labels[row] for row in rows}) > 1:
             left_out["labelled_two_ways"] += len(rows)
         else:

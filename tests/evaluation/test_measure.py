@@ -1,0 +1,124 @@
+"""A run's figures: beside their baselines, paired, each image embedded once, nothing of test seen before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nearkin
+from nearkin.contracts import Figure
+from nearkin.data import load_data
+from nearkin.errors import DataError, UsageError
+from nearkin.evaluation.measure import difference
+from nearkin.model import Model, build_model
+from nearkin.training.watch import Watch
+
+RECIPE = """\
+name: tiny
+data: {source: digits, known: ["0", "1", "2"], unknown: ["7"], shots: 4, select: 4, calibrate: 10, test: 12}
+backbone: {type: conv2, image_size: 16, width: 8}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 8}
+train: {steps: 10}
+evaluate: [{type: n_way_exam, n_way: 5, questions: 50, resamples: 20}, {type: clusters, resamples: 20}]
+"""
+
+
+def trained(folder: Path, *overrides: str) -> nearkin.Run:
+    (folder / "tiny.yaml").write_text(RECIPE)
+    return nearkin.train(folder / "tiny.yaml", overrides=overrides, runs=folder / "runs", watch=Watch())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    return trained(tmp_path_factory.mktemp("run"))
+
+
+def figures(run: nearkin.Run) -> dict[str, Any]:
+    found: dict[str, Any] = nearkin.evaluate(run, watch=Watch())["figures"]
+    return found
+
+
+def test_a_difference_is_paired_by_replicate() -> None:
+    rng = np.random.default_rng(0)
+    common = rng.normal(0, 0.2, 500)
+    model = Figure("x", 0.9, n=5, replicates=tuple(0.9 + common + rng.normal(0, 0.01, 500)))
+    base = Figure("x", 0.6, n=5, replicates=tuple(0.6 + common + rng.normal(0, 0.01, 500)))
+    gain = difference(model, base)
+    assert gain["value"] == pytest.approx(0.3)
+    assert 0.25 < gain["low"] < 0.3 < gain["high"] < 0.35, "what both share cancels"
+
+
+def test_every_figure_stands_beside_two_baselines_and_its_gain_over_each(run: nearkin.Run) -> None:
+    for views in figures(run).values():
+        names = [figure["name"] for figure in views["model"]]
+        assert [figure["name"] for figure in views["pixels"]] == names
+        assert [figure["name"] for figure in views["untrained"]] == names
+        for baseline in ("pixels", "untrained"):
+            by_name = {figure["name"]: figure["value"] for figure in views[baseline]}
+            for gain, figure in zip(views[f"model - {baseline}"], views["model"], strict=True):
+                assert gain["value"] == pytest.approx(figure["value"] - by_name[figure["name"]])
+
+
+def test_each_image_is_embedded_once(run: nearkin.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures(run)
+    embedded: list[int] = []
+    real = Model.embed_tensor
+
+    def counting(self: Model, images: Any) -> Any:
+        embedded.append(len(images) if self.trained_on else 0)
+        return real(self, images)
+
+    monkeypatch.setattr(Model, "embed_tensor", counting)
+    figures(nearkin.load_run(run.path))
+    assert sum(embedded) == 0, "the trained model's embeddings are kept in the run"
+
+
+def test_the_untrained_baseline_is_the_network_before_its_first_step(run: nearkin.Run) -> None:
+    before = build_model(run.model.blueprint, run.registries)
+    assert before.digest() != run.model.digest()
+    assert before.digest() == build_model(run.model.blueprint, run.registries).digest()
+
+
+def test_what_trained_and_what_chose_the_weights_is_known_to_the_model_and_is_no_test_image(run: nearkin.Run) -> None:
+    source, dataset = load_data(run.recipe.data, run.recipe.seed)
+    digests = {split: {source.load(item).digest for item in items} for split, items in dataset.items.items()}
+    assert run.model.trained_on == digests["train"] | digests["select"]
+    assert not run.model.trained_on & (digests["test"] | digests["calibrate"])
+    assert {item.label for item in dataset.items["test"]} == {"0", "1", "2", "7"}
+    assert all(item.label != "7" for split in ("train", "select", "calibrate") for item in dataset.items[split])
+
+
+def test_a_recipe_without_evaluators_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names no evaluators"):
+        nearkin.evaluate(trained(tmp_path, "evaluate=[]", "train.steps=1"), watch=Watch())
+
+
+def test_a_run_without_test_images_is_told_so(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng([ord(label), number]).integers(0, 255, (8, 8)).astype(np.uint8)
+            from PIL import Image
+
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{number}.png")
+    data = f"data={{source: folder, path: {tmp_path}/images, shots: 4, select: 2, calibrate: 0}}"
+    with pytest.raises(DataError, match="no images are left to test on"):
+        nearkin.evaluate(trained(tmp_path, data, "train.steps=1"), watch=Watch())
+
+
+def test_a_run_without_select_or_calibrate_trains_evaluates_and_answers(tmp_path: Path) -> None:
+    run = trained(tmp_path, "data.select=0", "data.calibrate=0", "train.steps=2")
+    assert figures(run)["clusters"]["model"][0]["value"] is not None
+    answer = run.index.query(run.index.references.vectors[0])
+    assert answer.status is None
+    assert "uncalibrated" in answer.reason
+
+
+def test_one_evaluator_may_be_asked_for_twice(tmp_path: Path) -> None:
+    twice = "evaluate=[{type: clusters, resamples: 20}, {type: clusters, resamples: 30}]"
+    assert set(figures(trained(tmp_path, twice, "train.steps=1"))) == {"clusters#0", "clusters#1"}

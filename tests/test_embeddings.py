@@ -1,0 +1,56 @@
+"""Embeddings are kept by image and model, and dropped with the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearkin import load_registries
+from nearkin.data import ImageStore, Item, open_source
+from nearkin.embeddings import EmbeddingCache
+from nearkin.errors import DamagedError
+from nearkin.model import Blueprint, Model, build_model
+from nearkin.recipe.model import DataOptions, Selection
+
+REGISTRIES = load_registries(entry_points=False)
+SOURCE = open_source(DataOptions(source="digits"))
+ITEMS: tuple[Item, ...] = SOURCE.items[:6]
+
+
+def model(seed: int = 0) -> Model:
+    def chosen(kind: str, name: str, **options: object) -> Selection:
+        return Selection(kind, name, REGISTRIES.of(kind).get(name).options(**options))  # type: ignore[arg-type]
+
+    backbone = chosen("backbone", "conv2", image_size=16, width=4)
+    return build_model(
+        Blueprint(seed, ("0", "1"), backbone, chosen("method", "embedding"), chosen("loss", "contrastive")), REGISTRIES
+    )
+
+
+@pytest.fixture
+def store() -> ImageStore:
+    return ImageStore.load(SOURCE, ITEMS, model().input)
+
+
+def test_kept_embeddings_are_the_models_in_the_order_asked_for(tmp_path: Path, store: ImageStore) -> None:
+    net = model()
+    first = EmbeddingCache(tmp_path, net).embed(store, ITEMS[:4])
+    again = EmbeddingCache(tmp_path, net).embed(store, ITEMS[::-1])
+    np.testing.assert_array_equal(first, again[::-1][:4])
+    np.testing.assert_allclose(again, net.embed_tensor(store.images(ITEMS[::-1])), atol=1e-6)
+
+
+def test_another_models_embeddings_are_never_handed_out(tmp_path: Path, store: ImageStore) -> None:
+    old = EmbeddingCache(tmp_path, model(0)).embed(store, ITEMS)
+    new = EmbeddingCache(tmp_path, model(1)).embed(store, ITEMS)
+    assert not np.allclose(old, new)
+
+
+def test_a_changed_byte_is_refused(tmp_path: Path, store: ImageStore) -> None:
+    EmbeddingCache(tmp_path, model()).embed(store, ITEMS)
+    path = next(tmp_path.glob("vectors*"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DamagedError, match=path.name):
+        EmbeddingCache(tmp_path, model())
