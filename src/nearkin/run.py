@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
 
 from nearkin.errors import DamagedError, NearkinError, PluginError, UsageError, WorkFailed
 from nearkin.files import Bundle, read_bundle, read_manifest, save_bundle, write_manifest
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from nearkin.model import Model
 
 FORMAT, VERSION = "nearkin run", 1
+LOCK = ".lock"
 State = Literal["training", "interrupted", "failed", "finished"]
 
 
@@ -69,6 +73,28 @@ class RunFolder:
         everything = {**old.files, **files, self.metrics.name: self.metrics.read_bytes()}
         meta = {**old.meta, **facts, "state": "finished", "finished": now()}
         save_bundle(self.path, everything, meta, format_name=FORMAT, version=VERSION, fixed_names=True)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Train this run alone; `WorkFailed` where another process does. A killed process owns nothing any more."""
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise WorkFailed(f"{self.path}: another process is training this run. Wait for it, or stop it.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some process is training it right now."""
+        try:
+            with self.owned():
+                return False
+        except WorkFailed:
+            return True
 
     def read(self) -> Bundle:
         """Every file of the training, confirmed by its hash."""
@@ -219,7 +245,7 @@ def _listed(path: Path) -> dict[str, Any]:
             "path": str(path),
             "recipe": path.parent.name,
             "date": meta.get("started"),
-            "state": meta.get("state"),
+            "state": _state(RunFolder(path), meta["state"]),
             "figures": _headlines(RunFolder(path)),
         }
     except NearkinError as error:
@@ -230,6 +256,11 @@ def _listed(path: Path) -> dict[str, Any]:
             "state": f"damaged: {error}",
             "figures": {},
         }
+
+
+def _state(folder: RunFolder, written: State) -> str:
+    """As the manifest says, but that a run whose process was killed is not training any more."""
+    return "unfinished" if written == "training" and not folder.busy else written
 
 
 def _headlines(folder: RunFolder) -> dict[str, float]:

@@ -203,6 +203,20 @@ def test_a_run_that_was_resumed_on_other_images_is_refused(recipe: Path, monkeyp
         nearkin.resume(run, watch=Watch())
 
 
+def test_a_run_is_trained_by_one_process_at_a_time_and_a_killed_one_is_listed_as_unfinished(recipe: Path) -> None:
+    run = recipe.parent / "runs" / "tiny" / "1"
+    process = start(recipe)
+    wait_for_step(run / "metrics.jsonl", 2)
+    process.send_signal(signal.SIGSTOP)
+    assert list_runs(recipe.parent / "runs")[0]["state"] == "training"
+    with pytest.raises(WorkFailed, match="another process is training this run"):
+        nearkin.resume(run, watch=Watch())
+    process.kill()
+    process.wait()
+    assert list_runs(recipe.parent / "runs")[0]["state"] == "unfinished"
+    assert nearkin.resume(run, watch=Watch()).facts["state"] == "finished"
+
+
 def test_two_processes_share_one_sequence_of_batches_and_write_one_run(recipe: Path, finished: nearkin.Run) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "nearkin"]
     settings = ["train.steps=3", "train.device=cpu", "train.schedule={type: constant}"]

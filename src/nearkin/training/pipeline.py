@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -150,6 +151,10 @@ class Work:
 
     def run(self, folder: RunFolder) -> None:
         """Train, from the folder's checkpoint where it has one, and leave a finished run behind."""
+        with folder.owned() if self.accelerator.is_main_process else nullcontext():
+            self._run(folder)
+
+    def _run(self, folder: RunFolder) -> None:
         trainer = Trainer(
             model=self.model,
             sampler=self.sampler,
