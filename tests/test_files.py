@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,32 @@ def read(folder: Path) -> dict[str, bytes]:
     return dict(read_bundle(folder, **FORMAT).files)  # type: ignore[arg-type]
 
 
+def content_of(folder: Path) -> list[Path]:
+    """Every file but the lock, which holds nothing."""
+    return [path for path in folder.iterdir() if path.name != files.SAVING]
+
+
+def write_often(folder: str, letter: str) -> None:
+    for number in range(40):
+        save(Path(folder), {f"{letter}.bin": letter.encode() * number, "shared.bin": letter.encode()})
+
+
+def test_two_writers_take_turns_and_the_state_stays_whole(tmp_path: Path) -> None:
+    writers = [multiprocessing.get_context("spawn").Process(target=write_often, args=(str(tmp_path), x)) for x in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert read(tmp_path)["shared.bin"] in (b"a", b"b")
+
+
 def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     save(tmp_path, OLD)
     assert read(tmp_path) == OLD
     save(tmp_path, NEW)
     assert read(tmp_path) == NEW
-    assert len(list(tmp_path.iterdir())) == 4, "files of the old state are gone"
+    assert len(content_of(tmp_path)) == 4, "files of the old state are gone"
 
 
 def test_a_save_that_breaks_at_any_write_leaves_the_old_state_or_the_new(
@@ -58,7 +79,7 @@ def test_a_save_that_breaks_at_any_write_leaves_the_old_state_or_the_new(
 @pytest.mark.parametrize("cut", [True, False])
 def test_every_changed_or_cut_file_is_named(tmp_path: Path, cut: bool) -> None:
     save(tmp_path, OLD)
-    for path in tmp_path.iterdir():
+    for path in content_of(tmp_path):
         good = path.read_bytes()
         path.write_bytes(good[:-1] if cut else good[:-1] + bytes([good[-1] ^ 1]))
         with pytest.raises(DamagedError, match=path.name):
@@ -69,7 +90,7 @@ def test_every_changed_or_cut_file_is_named(tmp_path: Path, cut: bool) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     save(tmp_path, OLD)
-    for path in list(tmp_path.iterdir()):
+    for path in content_of(tmp_path):
         good = path.read_bytes()
         path.unlink()
         with pytest.raises(DamagedError, match=path.name):

@@ -16,9 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearkin.errors import DamagedError
+from filelock import FileLock, Timeout
+
+from nearkin.errors import DamagedError, WorkFailed
 
 MANIFEST = "manifest.json"
+SAVING = ".saving.lock"
+"""Held while a bundle is written: two writers take turns, and the second one's state stays."""
+PATIENCE_SECONDS = 60
 MAX_MANIFEST_BYTES = 64 * 2**20
 
 
@@ -83,6 +88,14 @@ def save_bundle(
     name carries the content's hash, so that the old state's files stay untouched until the rename.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / SAVING, timeout=PATIENCE_SECONDS):
+            _save(folder, files, {"format": format_name, "version": version, "meta": dict(meta)}, fixed_names)
+    except Timeout as error:
+        raise WorkFailed(f"{folder}: another process has been writing here for {PATIENCE_SECONDS} s.") from error
+
+
+def _save(folder: Path, files: Mapping[str, bytes], body: Mapping[str, Any], fixed_names: bool) -> None:
     entries: dict[str, dict[str, Any]] = {}
     for name, data in files.items():
         digest = sha256(data)
@@ -90,7 +103,7 @@ def save_bundle(
         on_disk = name if fixed_names else f"{stem}-{digest[:16]}{dot}{ending}"
         write_atomic(folder / on_disk, data)
         entries[name] = {"file": on_disk, "sha256": digest, "size": len(data)}
-    write_manifest(folder, {"format": format_name, "version": version, "meta": dict(meta), "files": entries})
+    write_manifest(folder, {**body, "files": entries})
     if not fixed_names:
         _remove_unlisted(folder, {entry["file"] for entry in entries.values()})
 
@@ -107,7 +120,7 @@ def _with_checksum(body: Mapping[str, Any]) -> bytes:
 def _remove_unlisted(folder: Path, keep: set[str]) -> None:
     """Remove what an earlier state or a broken save left behind; only files that a bundle writes."""
     for path in folder.iterdir():
-        if path.is_file() and path.name != MANIFEST and path.name not in keep:
+        if path.is_file() and path.name not in {MANIFEST, SAVING, *keep}:
             path.unlink(missing_ok=True)
 
 

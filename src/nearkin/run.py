@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from nearkin.errors import DamagedError, NearkinError, PluginError, UsageError, WorkFailed
+from nearkin.errors import DamagedError, NearkinError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import Bundle, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.plugins import load_registries
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
@@ -156,8 +156,9 @@ class Run:
         """What came out: {} before `nearkin evaluate`. Figures by evaluator, then by view."""
         if not (self.folder.evaluations / "manifest.json").exists():
             return {}
-        files = read_bundle(self.folder.evaluations, format_name="nearkin evaluation", version=1).files
-        found: dict[str, Any] = json.loads(files["figures.json"])
+        bundle = read_bundle(self.folder.evaluations, format_name="nearkin evaluation", version=1)
+        self._require_own("evaluation", bundle.meta["model"])
+        found: dict[str, Any] = json.loads(bundle.files["figures.json"])
         return found
 
     @cached_property
@@ -172,7 +173,14 @@ class Run:
         """The run's index, ready for queries."""
         from nearkin.index import load
 
-        return load(self.folder.index, embed=self.model.embed, model_files=self.model.files)
+        index = load(self.folder.index, embed=self.model.embed, model_files=self.model.files)
+        self._require_own("index", index.model_digest)
+        return index
+
+    def _require_own(self, what: str, model_digest: str) -> None:
+        """Parts of a run that were made with another model's embeddings are not its own."""
+        if model_digest != self.model.digest():
+            raise DamagedError(f"{self.path}: its {what} was made with another model. Restore it from a copy.")
 
     def embed(self, images: Any) -> FloatArray:
         """Paths, PIL images or arrays -> (n, d) float32, transformed. One image gives (1, d)."""
@@ -184,8 +192,8 @@ class Run:
 
         codes = {label: code for code, label in enumerate(dict.fromkeys(support_labels))}
         support_vectors = self._vectors(support)
-        if len(support_vectors) != len(support_labels):
-            raise UsageError(f"compare: {len(support_vectors)} support images but {len(support_labels)} labels.")
+        if not len(support_vectors) or len(support_vectors) != len(support_labels):
+            raise UsageError(f"compare: {len(support_vectors)} support images, {len(support_labels)} labels; one each.")
         labels = torch.tensor([codes[label] for label in support_labels])
         with torch.inference_mode():
             scores = self.model.method.compare(
@@ -195,12 +203,13 @@ class Run:
         return found
 
     def _vectors(self, given: Any) -> FloatArray:
-        import numpy as np
+        from nearkin.index.inputs import read, refuse, vector_problems
 
-        if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.ndim == 2:
-            # A copy, because torch takes no read-only memory, and an index's references are that.
-            return np.array(given, dtype=np.float32)
-        return self.embed(given)
+        dim, metric = self.model.backbone.embedding_dim, self.model.method.metric
+        vectors = read(given, dim, self.model.embed).vectors
+        refuse(vector_problems(vectors, dim, metric))
+        # A copy, because torch takes no read-only memory, and an index's references are that.
+        return vectors.copy()
 
 
 def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Run:
@@ -209,7 +218,7 @@ def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Ite
     bundle = folder.read()
     if bundle.meta.get("state") != "finished":
         raise WorkFailed(
-            f"{folder.path}: this run is {bundle.meta.get('state')}, not finished. "
+            f"{folder.path}: this run is {_state(folder, bundle.meta['state'])}, not finished. "
             f"Continue it with 'nearkin train --resume {folder.path}'."
         )
     registries = load_registries(*plugins, files=plugin_files)
@@ -222,14 +231,15 @@ def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -
         return parse_recipe(bundle.files["recipe.yaml"].decode(), registries, name=str(folder.recipe))
     except KeyError as error:
         raise DamagedError(f"{folder.path}: its manifest lists no recipe.yaml.") from error
-    except NearkinError as error:
-        made_with = {f"{c['from']} {c['version']}" for c in bundle.meta.get("components", [])} - {
-            f"nearkin {_version('nearkin')}"
-        }
-        hint = f"\nThe run was made with {', '.join(sorted(made_with))}: install it, or pass --plugin FILE."
-        if error.exit_code == PluginError.exit_code and made_with:
-            raise PluginError(f"{error}{hint}") from error
-        raise
+    except RecipeError as error:
+        missing = [c for c in bundle.meta.get("components", []) if not registries.of(c["kind"]).named(c["name"])]
+        if not missing:
+            raise
+        said = ", ".join(f"{c['kind']} {c['name']} of {c['from']} {c['version']}" for c in missing)
+        raise PluginError(
+            f"{folder.path}: this run was made with parts that are not installed here: {said}. "
+            f"Install what brings them, or pass it with --plugin FILE or plugins=[module].\n{error}"
+        ) from error
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from nearkin import load_registries
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.recipe import read_recipe
 from nearkin.recipe.shipped import find_recipe
+from nearkin.training.checks import BatchCheck
 from nearkin.training.pipeline import Work
 from nearkin.training.trainer import Trainer
 from nearkin.training.watch import Watch
@@ -37,18 +38,20 @@ def fresh_model() -> Model:
 def trainer_seconds(steps: int) -> float:
     """Seconds of `steps` steps of the trainer, checkpoints and metrics included."""
     prepared = work()
+    train = prepared.labelled("train")
     options = prepared.recipe.train.model_copy(update={"steps": steps})
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=fresh_model(),
             sampler=prepared.sampler,
-            train=prepared.labelled("train"),
+            train=train,
             select=None,
             options=options,
             seed=0,
             metrics=Path(folder) / "metrics.jsonl",
             checkpoints=Path(folder) / "checkpoints",
             accelerator=prepared.accelerator,
+            check=BatchCheck(prepared.registries.sampler.get(prepared.recipe.sampler.type), len(train.labels)),
         )
         started = time.perf_counter()
         trainer.run()

@@ -89,6 +89,8 @@ def test_help_names_every_command(nearkin: Shell) -> None:
         ["components", "lossez"],
         ["recipes", "show", "no-such-recipe"],
         ["data", "preview", "tiny.yaml", "--step", "-1"],
+        ["data", "preview", "tiny.yaml", "--output", "sheet.xyz"],
+        ["query", "runs/nowhere/1", "a.png", "--alpha", "2"],
     ],
 )
 def test_what_cannot_be_meant_ends_with_2_and_a_reason(nearkin: Shell, arguments: list[str]) -> None:
@@ -123,6 +125,23 @@ def test_debug_brings_the_traceback_back(nearkin: Shell) -> None:
     done = nearkin("--debug", "evaluate", "runs/nowhere/1")
     assert done.code == 2
     assert "Traceback" in done.err
+
+
+def test_a_disk_that_does_not_take_a_file_is_told_in_one_line(nearkin: Shell) -> None:
+    for arguments in (
+        ["recipes", "copy", "digits-siamese", "no/such/folder.yaml"],
+        ["data", "preview", "tiny.yaml", "--output", "no/such/sheet.png"],
+        ["train", "tiny.yaml", "--runs", "tiny.yaml"],
+    ):
+        done = nearkin(*arguments)
+        assert done.code == 1
+        assert done.err.splitlines()[-1].startswith("error: ")
+
+
+def test_a_calibration_that_cannot_promise_anything_is_told_before_training(nearkin: Shell) -> None:
+    done = nearkin("train", "tiny.yaml", "--dry-run", "index.alpha=0.01", "index.k=9")
+    assert "'0' has 9, '1' has 9; index.alpha 0.01 needs 99" in done.err
+    assert "index.k is 9, a class has 3 references" in done.err
 
 
 def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
@@ -172,7 +191,7 @@ def test_query_answers_every_image(nearkin: Shell, trained: Path) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "said"),
-    [(["missing.png"], "missing.png"), (["a.png", "--alpha", "2"], "alpha"), (["a.png", "-k", "0"], "k 0")],
+    [(["missing.png"], "missing.png"), (["a.png", "-k", "0"], "k 0")],
 )
 def test_a_query_that_cannot_be_answered_says_why(nearkin: Shell, trained: Path, extra: list[str], said: str) -> None:
     image, *options = extra

@@ -46,11 +46,19 @@ def figures(run: nearkin.Run) -> dict[str, Any]:
 def test_a_difference_is_paired_by_replicate() -> None:
     rng = np.random.default_rng(0)
     common = rng.normal(0, 0.2, 500)
-    model = Figure("x", 0.9, n=5, replicates=tuple(0.9 + common + rng.normal(0, 0.01, 500)))
-    base = Figure("x", 0.6, n=5, replicates=tuple(0.6 + common + rng.normal(0, 0.01, 500)))
+    model = Figure("x", 0.9, n=500, replicates=tuple(0.9 + common + rng.normal(0, 0.01, 500)))
+    base = Figure("x", 0.6, n=500, replicates=tuple(0.6 + common + rng.normal(0, 0.01, 500)))
     gain = difference(model, base)
     assert gain["value"] == pytest.approx(0.3)
     assert 0.25 < gain["low"] < 0.3 < gain["high"] < 0.35, "what both share cancels"
+
+
+def test_two_views_that_agree_on_a_few_images_are_not_said_to_agree_for_certain() -> None:
+    same = Figure("x", 1.0, n=2, replicates=(1.0,) * 20)
+    gain = difference(same, same)
+    assert gain["value"] == 0
+    assert gain["low"] < -0.5
+    assert gain["high"] > 0.5
 
 
 def test_every_figure_stands_beside_two_baselines_and_its_gain_over_each(run: nearkin.Run) -> None:

@@ -147,6 +147,53 @@ def test_a_query_answers_the_same_from_the_run_and_from_a_saved_index_elsewhere(
     assert again.query(images) == finished.index.query(images)
 
 
+def test_what_trained_stays_refused_as_embedding_or_group_after_its_references_went(finished: nearkin.Run) -> None:
+    from nearkin.data import ImageStore, load_data
+
+    source, dataset = load_data(finished.recipe.data, finished.recipe.seed)
+    items = [*dataset.items["train"], *dataset.items["select"]]
+    vectors = finished.model.embed_tensor(ImageStore.load(source, items, finished.model.input).images(items))
+    index = nearkin.load_index(finished.path)
+    index.remove(ids=index.references.ids[::2].tolist())
+    new = finished.embed([source.load(item).pixels for item in dataset.items["test"][:1]])
+    for vector, item in zip(vectors, items, strict=True):
+        with pytest.raises(nearkin.NearkinError, match=r"trained the model|of a reference"):
+            index.calibrate(vector, [item.label])
+        with pytest.raises(nearkin.NearkinError, match="of a group that trained the model"):
+            index.calibrate(new, [item.label], groups=[item.group])
+
+
+def test_parts_of_another_run_are_refused(finished: nearkin.Run, recipe: Path) -> None:
+    import shutil
+
+    other = nearkin.train(recipe, overrides={"seed": 1}, runs=recipe.parent / "runs", watch=Watch())
+    nearkin.evaluate(other, watch=Watch())
+    nearkin.evaluate(finished, watch=Watch())
+    for part in ("index", "evaluations"):
+        shutil.rmtree(other.path / part)
+        shutil.copytree(finished.path / part, other.path / part)
+    with pytest.raises(DamagedError, match="its index was made with another model"):
+        _ = nearkin.load_run(other.path).index
+    with pytest.raises(DamagedError, match="its evaluation was made with another model"):
+        _ = nearkin.load_run(other.path).evaluations
+
+
+@pytest.mark.parametrize(
+    ("queries", "support", "labels", "said"),
+    [
+        (np.zeros((1, 3), np.float32), np.ones((1, 8), np.float32), ["a"], "3 dimensions"),
+        (np.ones((1, 8), np.float32), np.zeros((0, 8), np.float32), [], "0 support images"),
+        (np.full((1, 8), np.nan, np.float32), np.ones((1, 8), np.float32), ["a"], "NaN"),
+        (np.ones((1, 8), np.float32), np.ones((2, 8), np.float32), ["a"], "2 support images, 1 labels"),
+    ],
+)
+def test_compare_refuses_what_it_cannot_compare(
+    finished: nearkin.Run, queries: object, support: object, labels: list[str], said: str
+) -> None:
+    with pytest.raises(nearkin.NearkinError, match=said):
+        finished.compare(queries, support, labels)
+
+
 def test_compare_scores_by_class_in_order_of_first_appearance(finished: nearkin.Run) -> None:
     references = finished.index.references
     scores = finished.compare(references.vectors, references.vectors, references.labels)
@@ -163,6 +210,8 @@ def test_every_file_with_a_byte_changed_cut_or_missing_is_refused_by_name(
     shutil.copytree(finished.path, copy)
     for path in [*copy.glob("*"), *(copy / "index").glob("*")]:
         if not path.is_file():
+            continue
+        if path.name.endswith(".lock"):
             continue
         good = path.read_bytes()
         changed = bytearray(good)

@@ -14,12 +14,13 @@ import torch
 from accelerate import Accelerator
 
 from nearkin import load_registries
-from nearkin.contracts import Build, Register, Split
-from nearkin.errors import DataError, WorkFailed
+from nearkin.contracts import Batch, Build, Pairs, Register, Split
+from nearkin.errors import DataError, PluginError, WorkFailed
 from nearkin.hookspecs import hookimpl
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.recipe.model import Selection, TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
+from nearkin.training.checks import BatchCheck
 from nearkin.training.trainer import LabelledImages, Progress, Trainer
 
 CLASSES = ("a", "b", "c")
@@ -88,6 +89,7 @@ def trainer(folder: Path, *, of: Model | None = None, select: bool = True, **opt
         metrics=folder / "metrics.jsonl",
         checkpoints=folder / "checkpoints",
         accelerator=Accelerator(cpu=True),
+        check=BatchCheck(component, len(train.labels)),
     )
 
 
@@ -215,8 +217,71 @@ def test_an_image_in_both_train_and_select_is_refused(tmp_path: Path) -> None:
         Trainer(**{**vars_of(made), "select": twice})
 
 
+class Misbehaving:
+    """A sampler whose batches break their contract in one way."""
+
+    steps_per_epoch = 1
+
+    def __init__(self, batch: Any) -> None:
+        self.given = batch
+
+    def batch(self, step: int) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+def pairs(items: list[int], *parts: list[int]) -> Batch:
+    return Batch(np.array(items), Pairs(*(np.array(part, dtype=np.int64) for part in parts)))
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (None, "gave a NoneType"),
+        (Batch(np.arange(3)), "says it yields pairs, and gave a NoneType"),
+        (pairs([0, 0, 1], [0], [1], [0], [2]), "item twice"),
+        (pairs([0, 1, 99], [0], [1], [0], [2]), "outside the 12 training images"),
+        (pairs([0, 1, 4], [0], [1], [0], [3]), "outside its own batch of 3 items"),
+        (pairs([0, 1, 4], [0], [0], [0], [2]), "an image with itself"),
+        (KeyError("x"), "raised KeyError"),
+    ],
+)
+def test_a_batch_that_breaks_its_contract_names_the_sampler(tmp_path: Path, batch: Any, said: str) -> None:
+    made = trainer(tmp_path)
+    made.sampler = Misbehaving(batch)
+    with pytest.raises(PluginError, match=f"the sampler nearkin:balanced_pairs .*{said}"):
+        made.run()
+
+
+class Odd:
+    """A plugin whose loss is no scalar with a gradient."""
+
+    nearkin_api = 1
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    @hookimpl
+    def nearkin_losses(self, register: Register) -> None:
+        register("odd", lambda _options, _build: self.loss, takes=("pairs",), summary="Odd.")
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (lambda e, _labels, indices_tuple=None: e, "a tensor of shape"),
+        (lambda _e, _labels, indices_tuple=None: None, "a NoneType"),
+        (lambda e, _labels, indices_tuple=None: e.detach().mean(), "no gradient flows from"),
+    ],
+)
+def test_a_loss_that_teaches_nothing_is_refused(tmp_path: Path, loss: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=said):
+        trainer(tmp_path, of=model(Odd(loss), loss="odd")).run()
+
+
 def vars_of(made: Trainer) -> dict[str, Any]:
-    names = ("model", "sampler", "train", "select", "options", "seed", "metrics", "checkpoints", "accelerator")
+    names = ("model", "sampler", "train", "select", "options", "seed", "metrics", "checkpoints", "accelerator", "check")
     return {name: getattr(made, name) for name in names}
 
 

@@ -54,8 +54,27 @@ def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
             if figure["value"] is None:
                 notes.append(f"{name}: {figure['note']}")
     print_table(["figure (95% interval)", *views, "n"], rows)
+    for by_view in figures.values():
+        _print_details(by_view["model"])
     for note in notes:
         print(note)
+
+
+def _print_details(figures: list[dict[str, Any]]) -> None:
+    """The model's confusion matrix, what alpha allows beside what was flagged, and images that took no part."""
+    for figure in figures:
+        details = figure["details"]
+        if "confusion" in details:
+            print("\nrows: true class, columns: the model's answer")
+            rows = zip(details["rows"], details["confusion"], strict=True)
+            print_table(["", *details["columns"]], [[label, *map(str, counts)] for label, counts in rows])
+            print()
+        if "expected" in details:
+            allowed = f"expected {details['expected']:.3f}, within {details['low']:.3f} to {details['high']:.3f}"
+            print(f"{figure['name']}: {figure['value']:.3f}; {allowed} for {details['m']} images at this alpha")
+        left_out = {why: n for why, n in details.get("left_out", {}).items() if n}
+        if left_out:
+            print(f"{figure['name']}: left out: " + ", ".join(f"{n} ({why})" for why, n in left_out.items()))
 
 
 def answer_row(image: str, answer: Answer) -> list[str]:

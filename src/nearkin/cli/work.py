@@ -71,6 +71,8 @@ def query(
     path: Path, images: Sequence[Path], *, alpha: float | None, k: int, plugins: Sequence[Path], as_json: bool
 ) -> None:
     """`nearkin query`."""
+    if alpha is not None and not 0 < alpha < 1:
+        raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
     answers = _open_index(path, plugins).query(list(images), k=k, alpha=alpha)
     if as_json:
         show.print_json([{"image": str(image), **asdict(a)} for image, a in zip(images, answers, strict=True)])
@@ -93,6 +95,8 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     from nearkin.training.pipeline import Work
     from nearkin.training.watch import Watch
 
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"--output {output}: a preview is a PNG file; end its name in .png.")
     if step < 0:
         raise UsageError(f"--step {step}: steps count from 0.")
     registries = load_registries(files=plugins)

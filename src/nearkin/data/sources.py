@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +68,8 @@ class Digits:
         from sklearn.datasets import load_digits
 
         digits = load_digits()
-        self._images = (digits.images / 16).astype("float32")
+        # The 17 grays as 8-bit values, so that a digit saved as a PNG file is recognised as a copy.
+        self._images = (digits.images / 16 * 255).round().astype("uint8")
         keys = [f"digits/{row}" for row in range(len(digits.target))]
         self.items = tuple(
             Item(key, str(label), key, None, row)
@@ -76,7 +78,7 @@ class Digits:
 
     def load(self, item: Item) -> Picture:
         """The 8x8 pixels, 16 being white."""
-        return Picture(self._images[int(str(item.place))], 8, item.key)
+        return replace(decode(self._images[int(str(item.place))]), source=item.key)
 
 
 def list_folder(root: Path) -> tuple[Item, ...]:

@@ -28,10 +28,15 @@ class Dataset:
     classes: tuple[str, ...]
     """The known classes, in the recipe's order, else sorted."""
     items: Mapping[Split, tuple[Item, ...]]
-    unused: int
+    spare: tuple[Item, ...]
     """Items of known and unknown classes that no split took."""
     left_out: Mapping[str, int]
     """Images by label, of labels that are neither known nor unknown."""
+
+    @property
+    def unused(self) -> int:
+        """How many are spare."""
+        return len(self.spare)
 
     def all_items(self) -> list[Item]:
         """Every item that has a split."""
@@ -66,9 +71,10 @@ def split_items(items: Iterable[Item], options: DataOptions, seed: int) -> Datas
     splits["test"] = draw.test()
     if problems:
         raise DataError("\n".join(problems))
-    used = sum(map(len, splits.values()))
+    used = {item.key for members in splits.values() for item in members}
+    spare = tuple(item for item in (*known_items, *unknown_items) if item.key not in used)
     left_out = {label: n for label, n in counts.items() if label not in classes and label not in unknown}
-    return Dataset(classes, splits, len(known_items) + len(unknown_items) - used, left_out)
+    return Dataset(classes, splits, spare, left_out)
 
 
 def _classes(there: set[str], options: DataOptions) -> tuple[tuple[str, ...], set[str], list[str]]:

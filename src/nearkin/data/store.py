@@ -72,10 +72,12 @@ class ImageStore:
         items: Sequence[Item],
         spec: InputSpec,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        spare: Sequence[Item] = (),
     ) -> ImageStore:
         """Decode all items on a few threads; `progress(done, total)` is called after each, in the items' order.
 
-        `DataError` lists every one that cannot be used, with its reason.
+        `DataError` lists every one that cannot be used, with its reason; `spare` items are checked too, and not kept.
         """
 
         def one(item: Item) -> Decoded | BadImage:
@@ -86,18 +88,18 @@ class ImageStore:
                 return bad
 
         images = np.zeros((len(items), spec.channels, *spec.size), np.float32)
-        digests, bad = [], []
+        digests, bad, total = [], [], len(items) + len(spare)
         with ThreadPoolExecutor(max_workers=min(MOST_THREADS, os.cpu_count() or 1)) as threads:
-            for row, result in enumerate(threads.map(one, items)):
+            for row, result in enumerate(threads.map(one, [*items, *spare])):
                 if isinstance(result, BadImage):
                     bad.append(str(result))
-                else:
+                elif row < len(items):
                     images[row], digest = result
                     digests.append(digest)
                 if progress:
-                    progress(row + 1, len(items))
+                    progress(row + 1, total)
         if bad:
-            said = f"{len(bad)} of {len(items)} images cannot be used; nothing was started:"
+            said = f"{len(bad)} of {total} images cannot be used; nothing was started:"
             raise DataError("\n".join([said, *bad]))
         return cls([item.key for item in items], images, digests)
 

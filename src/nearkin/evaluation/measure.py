@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from nearkin.components.evaluators.intervals import wilson
 from nearkin.contracts import Build, Evaluator, Figure, View
 from nearkin.data import Dataset, ImageStore, load_data
-from nearkin.errors import DamagedError, DataError, UsageError
+from nearkin.errors import DamagedError, DataError, NearkinError, PluginError, UsageError
 from nearkin.evaluation.views import spaces, view
 from nearkin.files import save_bundle, to_json
 from nearkin.run import Run, load_run, now
@@ -56,8 +57,24 @@ def _measured(run: Run, watch: Watch) -> dict[str, Any]:
     started, figures = time.perf_counter(), {}
     for done, (name, evaluator) in enumerate(evaluators.items()):
         watch.progress(f"evaluating {name}", done, len(evaluators))
-        figures[name] = measure(evaluator, views)
+        figures[name] = _held_to_contract(name, evaluator, views)
     return {"evaluated": now(), "seconds": round(time.perf_counter() - started, 3), "figures": figures}
+
+
+def _held_to_contract(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str, list[dict[str, Any]]]:
+    """`measure`; whatever an evaluator does wrong names it."""
+    try:
+        found = measure(evaluator, views)
+        to_json(found)
+    except NearkinError:
+        raise
+    # A plugin's evaluator may raise, or return, anything.
+    except Exception as error:
+        raise PluginError(
+            f"the evaluator {name} broke: {type(error).__name__}: {error}. It must return a list of Figures of plain, "
+            "finite numbers, with plain JSON in their details."
+        ) from error
+    return found
 
 
 def make_evaluators(run: Run) -> dict[str, Evaluator]:
@@ -118,12 +135,18 @@ def differences(model: Sequence[Figure], baseline: Sequence[Figure]) -> list[dic
 
 
 def difference(a: Figure, b: Figure) -> dict[str, Any]:
-    """a - b with its interval: the spread of the paired replicates around the difference itself."""
+    """a - b with its interval: the spread of the paired replicates around the difference itself.
+
+    Never narrower than what n units without a single disagreement still allow (Wilson's bound on a share of 0), so
+    that two views that agree on a few images are not said to agree for certain.
+    """
     assert a.value is not None
     assert b.value is not None
     value = a.value - b.value
     replicates = np.subtract(a.replicates, b.replicates)
     low, high = np.percentile(replicates - replicates.mean(), [2.5, 97.5]) + value
+    allowed = wilson(0, a.n)[1]
+    low, high = min(low, value - allowed), max(high, value + allowed)
     note = "paired: the same questions and the same resamples of images"
     return as_json(Figure(a.name, value, float(low), float(high), a.n, a.resampled, note))
 
@@ -137,4 +160,5 @@ def keep(run: Run, result: dict[str, Any]) -> None:
         if figure["value"] is not None
     }
     files = {"figures.json": to_json(result)}
-    save_bundle(run.folder.evaluations, files, {"headlines": headlines}, format_name=FORMAT, version=VERSION)
+    meta = {"headlines": headlines, "model": run.model.digest()}
+    save_bundle(run.folder.evaluations, files, meta, format_name=FORMAT, version=VERSION)

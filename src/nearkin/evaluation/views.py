@@ -14,7 +14,7 @@ from nearkin.embeddings import EmbeddingCache
 from nearkin.index import Index
 from nearkin.model import build_model
 from nearkin.run import Run
-from nearkin.training.pipeline import fill_index
+from nearkin.training.indexing import fill_index
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,23 +11,28 @@ from nearkin.index.calibration import Calibration
 from nearkin.index.clusters import HELD
 from nearkin.index.distances import distances, row_chunks
 from nearkin.index.references import References
+from nearkin.index.trained import Trained
 
 SAME = 1e-6
 """Embeddings as near as this, relative to their length, are of one image embedded in different batches."""
 
 
-def check_independent(
-    calibration: Calibration, references: References, trained_digests: Set[str], metric: Metric
-) -> None:
-    """Raise `IndexCallError`, by name, where any trained the model, is a reference, or shares a group with one."""
+def check_independent(calibration: Calibration, references: References, trained: Trained, metric: Metric) -> None:
+    """Raise `IndexCallError`, by name, where any trained the model, is a reference, or shares a group with either."""
     referenced = set(references.digests) - {""}
     groups = set(references.groups) - {""}
+    bare = np.array([digest == "" for digest in calibration.digests], dtype=bool)
+    as_trained = np.zeros(len(calibration), dtype=bool)
+    if bare.any() and len(trained.vectors):
+        as_trained[bare] = _any_equal(calibration.vectors[bare], trained.vectors, metric)
     same = _equals_reference(calibration, references, metric)
     found = {
-        "trained the model": [d in trained_digests for d in calibration.digests],
+        "trained the model": [d in trained.digests for d in calibration.digests],
+        "have the embedding of an image that trained the model": (as_trained & ~same).tolist(),
+        "are of a group that trained the model": [group in trained.groups for group in calibration.groups],
         "are references of the index": [d in referenced for d in calibration.digests],
         "have the embedding of a reference": same.tolist(),
-        "are of a group that references are of": [group in groups for group in calibration.groups],
+        "are of a group that references are of": [group in groups - trained.groups for group in calibration.groups],
     }
     problems = [
         f"calibration items that {what}: {listing(calibration.name(i) for i in np.flatnonzero(which).tolist())}."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Evidence, Judge
 from nearkin.index.engine import FlatEngine
 from nearkin.index.independence import check_independent, check_labels
-from nearkin.index.inputs import Given, read, refuse, text_problems, texts, vector_problems
+from nearkin.index.inputs import Given, named_texts, read, refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.settings import Settings, alpha_problem, count_problem
+from nearkin.index.trained import Trained
 
 ModelFiles = Callable[[], Mapping[str, bytes]]
 
@@ -43,11 +44,14 @@ class Index:
         embed: Embed | None = None,
         trained_digests: AbstractSet[str] = frozenset(),
         model_files: ModelFiles | None = None,
+        model_digest: str = "",
     ) -> None:
         self._settings = Settings(metric, class_rule, dim, alpha, k)
         self._embed = embed
         self._model_files = model_files
-        self._trained_digests = frozenset(trained_digests)
+        self.model_digest = model_digest
+        """Of the model whose embeddings it holds; empty where nobody said."""
+        self._trained = Trained.empty(dim, trained_digests)
         self._calibration = Calibration.empty(dim)
         self._use(References.empty(dim))
 
@@ -93,10 +97,7 @@ class Index:
 
     @property
     def faiss(self) -> Any:
-        """The raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1).
-
-        A copy each time: whatever is done to it, the index answers from its store.
-        """
+        """A copy of the raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1)."""
         import faiss
 
         return faiss.clone_index(self._engine.faiss)
@@ -120,16 +121,18 @@ class Index:
         given. `trained`: whether they trained the model. The classes they join must be calibrated again.
         """
         given = self._read(images_or_embeddings)
-        named = self._named(given, labels, groups, sources, digests)
+        named = named_texts(given, labels, groups, sources, digests)
         references, new_ids = self._references.added(
             given.vectors,
             **named,
             trained=[trained] * len(given) if isinstance(trained, bool) else trained,
-            trained_digests=self._trained_digests,
+            trained_digests=self._trained.digests,
             ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
             metric=self.metric,
         )
-        self._trained_digests |= references.trained_digests
+        flagged = references.trained
+        groups = [group for group, trains in zip(references.groups, flagged, strict=True) if trains]
+        self._trained = self._trained.joined(references.vectors[flagged], references.trained_digests, groups)
         self._use(references)
         self._use_calibration(self._calibration.stale(named["labels"]))
         return new_ids
@@ -154,6 +157,22 @@ class Index:
 
     # --------------------------------------------------------------------------------------- calibration
 
+    def remember_trained(
+        self,
+        images_or_embeddings: Any,
+        groups: Sequence[str] | str | None = None,
+        *,
+        digests: Sequence[str] | None = None,
+    ) -> None:
+        """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
+        given = self._read(images_or_embeddings)
+        named = named_texts(given, [""] * len(given), groups, None, digests)
+        refuse(
+            vector_problems(given.vectors, self._settings.dim, self.metric)
+            + [problem for name in ("groups", "digests") for problem in text_problems(name, named[name], len(given))]
+        )
+        self._trained = self._trained.joined(given.vectors, named["digests"], named["groups"])
+
     def calibrate(
         self,
         images_or_embeddings: Any,
@@ -166,12 +185,12 @@ class Index:
     ) -> Index:
         """Calibrate the classes of these labels on held-out items; other classes keep their calibration.
 
-        Items that trained the model, are references, or share a group with a reference are refused by name.
+        Items that trained the model, are references, or share a group with either are refused by name.
         What was given of these classes before is replaced. `alpha` becomes the index's own. Returns self.
         """
         refuse([alpha_problem(alpha)] if alpha is not None else [])
         given = self._read(images_or_embeddings)
-        named = self._named(given, labels, groups, sources, digests)
+        named = named_texts(given, labels, groups, sources, digests)
         self._require_references()
         refuse(
             vector_problems(given.vectors, self._settings.dim, self.metric)
@@ -185,7 +204,7 @@ class Index:
             **plain,
         )
         check_labels(new, self._references)
-        check_independent(new, self._references, self._trained_digests, self.metric)
+        check_independent(new, self._references, self._trained, self.metric)
         self._use_calibration(self._calibration.replaced(new).scored(self._engine, self._settings.k, set(new.labels)))
         if alpha is not None:
             self._settings = replace(self._settings, alpha=float(alpha))
@@ -197,7 +216,7 @@ class Index:
         Items of classes that hold no reference any more wait until they do.
         """
         self._require_references()
-        check_independent(self._calibration, self._references, self._trained_digests, self.metric)
+        check_independent(self._calibration, self._references, self._trained, self.metric)
         self._use_calibration(self._calibration.scored(self._engine, self._settings.k, set(self._calibration.labels)))
         return self
 
@@ -235,11 +254,7 @@ class Index:
     def _judge(self, alpha: float) -> Judge:
         """The judge at this alpha, kept until references or calibration change."""
         if alpha not in self._judges:
-            sizes = self._references.class_sizes
-            uncalibrated = self._calibration.reasons(sizes, k=self._settings.k, alpha=alpha)
-            groups = {label: n for label, n in self._calibration.counts.items() if label in sizes}
-            way: Literal["held-out"] | None = "held-out" if len(uncalibrated) < len(sizes) else None
-            promise = Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated)
+            promise = self._calibration.promise(self._references.class_sizes, k=self._settings.k, alpha=alpha)
             self._judges[alpha] = Judge(self.metric, self._settings.class_rule, promise)
         return self._judges[alpha]
 
@@ -247,18 +262,6 @@ class Index:
 
     def _read(self, images_or_embeddings: Any) -> Given:
         return read(images_or_embeddings, self._settings.dim, self._embed)
-
-    def _named(self, given: Given, labels: Any, groups: Any, sources: Any, digests: Any) -> dict[str, Any]:
-        """The texts that go with the rows; what the caller did not say is filled in. Not yet checked."""
-        n = len(given)
-        if digests is not None and any(given.digests):
-            raise IndexCallError("digests: images bring their own. Leave them out.")
-        return {
-            "labels": texts(labels, n),
-            "groups": texts(groups, n, default=("",) * n),
-            "sources": texts(sources, n, default=given.sources),
-            "digests": texts(digests, n, default=given.digests),
-        }
 
     def _require_references(self) -> None:
         if not len(self):
@@ -270,7 +273,13 @@ class Index:
         """Write everything into a folder of its own, the model too, so that it opens on another machine."""
         model = self._model_files() if with_model and self._model_files else {}
         contents = storage.Contents(
-            self._settings, self._references, self._calibration, self._trained_digests, self._engine.to_bytes(), model
+            settings=self._settings,
+            references=self._references,
+            calibration=self._calibration,
+            trained=self._trained,
+            faiss=self._engine.to_bytes(),
+            model=model,
+            model_digest=self.model_digest,
         )
         storage.write(Path(folder), contents)
 
@@ -280,9 +289,10 @@ class Index:
         index = cls(
             **asdict(contents.settings),
             embed=embed,
-            trained_digests=contents.trained_digests,
             model_files=model_files,
+            model_digest=contents.model_digest,
         )
+        index._trained = contents.trained
         index._use(contents.references, FlatEngine(contents.references, index.metric, contents.faiss))
         index._use_calibration(contents.calibration)
         return index

@@ -132,6 +132,19 @@ def texts(values: Any, n: int, *, default: Sequence[str] | None = None) -> Any:
     return list(values) if isinstance(values, Iterable) else values
 
 
+def named_texts(given: Given, labels: Any, groups: Any, sources: Any, digests: Any) -> dict[str, Any]:
+    """The texts that go with the rows; what the caller did not say is filled in. Not yet checked."""
+    n = len(given)
+    if digests is not None and any(given.digests):
+        raise IndexCallError("digests: images bring their own. Leave them out.")
+    return {
+        "labels": texts(labels, n),
+        "groups": texts(groups, n, default=("",) * n),
+        "sources": texts(sources, n, default=given.sources),
+        "digests": texts(digests, n, default=given.digests),
+    }
+
+
 def text_problems(name: str, values: Any, n: int) -> list[str]:
     """What is wrong with `n` texts."""
     if isinstance(values, str) or not hasattr(values, "__len__"):

@@ -16,20 +16,32 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nearkin.errors import DamagedError, IndexCallError, NearkinError, listing
-from nearkin.files import MANIFEST, read_bundle, read_manifest, save_bundle, to_json
+from nearkin.files import MANIFEST, SAVING, read_bundle, read_manifest, save_bundle, to_json
 from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
 from nearkin.index.calibration import Calibration
 from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import TEXTS as REFERENCE_TEXTS
 from nearkin.index.references import References
 from nearkin.index.settings import Settings
+from nearkin.index.trained import Trained
 
 FORMAT, VERSION = "nearkin index", 1
 REFERENCES, REFERENCE_TEXTS_FILE = "references.safetensors", "references.json"
 CALIBRATION, CALIBRATION_TEXTS_FILE = "calibration.safetensors", "calibration.json"
-TRAINED, FAISS = "trained.json", "faiss.index"
-OWN = frozenset({REFERENCES, REFERENCE_TEXTS_FILE, CALIBRATION, CALIBRATION_TEXTS_FILE, TRAINED, FAISS})
-A_BUNDLE_WRITES = re.compile(r"manifest\.json|.+-[0-9a-f]{16}(\..*)?|\..+\.tmp")
+TRAINED, TRAINED_TEXTS_FILE = "trained.safetensors", "trained.json"
+FAISS = "faiss.index"
+OWN = frozenset(
+    {
+        REFERENCES,
+        REFERENCE_TEXTS_FILE,
+        CALIBRATION,
+        CALIBRATION_TEXTS_FILE,
+        TRAINED,
+        TRAINED_TEXTS_FILE,
+        FAISS,
+    }
+)
+A_BUNDLE_WRITES = re.compile(rf"manifest\.json|.+-[0-9a-f]{{16}}(\..*)?|\..+\.tmp|{re.escape(SAVING)}")
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,12 @@ class Contents:
     settings: Settings
     references: References
     calibration: Calibration
-    trained_digests: frozenset[str]
+    trained: Trained
     faiss: bytes
     """The cache, as FAISS wrote it."""
     model: Mapping[str, bytes] = field(default_factory=dict)
     """The model's files, where the index takes them along."""
+    model_digest: str = ""
 
 
 def write(folder: Path, contents: Contents) -> None:
@@ -61,10 +74,11 @@ def write(folder: Path, contents: Contents) -> None:
         CALIBRATION_TEXTS_FILE: to_json(
             {name: getattr(calibration, name) for name in CALIBRATION_TEXTS} | {"fresh": sorted(calibration.fresh)}
         ),
-        TRAINED: to_json(sorted(contents.trained_digests)),
+        TRAINED: save({"vectors": contents.trained.vectors}),
+        TRAINED_TEXTS_FILE: to_json({name: sorted(getattr(contents.trained, name)) for name in ("digests", "groups")}),
         FAISS: contents.faiss,
     }
-    meta = {**asdict(contents.settings), "next_id": references.next_id}
+    meta = {**asdict(contents.settings), "next_id": references.next_id, "model": contents.model_digest}
     save_bundle(folder, {**files, **contents.model}, meta, format_name=FORMAT, version=VERSION)
 
 
@@ -94,15 +108,25 @@ def read(folder: Path) -> Contents:
     files = bundle.files
     with _naming(folder / MANIFEST):
         meta = dict(bundle.meta)
-        next_id = int(meta.pop("next_id"))
+        next_id, model_digest = int(meta.pop("next_id")), str(meta.pop("model"))
         settings = Settings(**meta)
     references = _references(folder, files, settings, next_id)
     calibration = _calibration(folder, files, settings, references)
-    with _naming(folder / TRAINED):
-        trained = json.loads(files[TRAINED])
-        refuse(text_problems("trained digests", trained, len(trained)))
+    trained = _trained(folder, files, settings)
     model = {name: data for name, data in files.items() if name not in OWN}
-    return Contents(settings, references, calibration, frozenset(trained), files[FAISS], model)
+    return Contents(settings, references, calibration, trained, files[FAISS], model, model_digest)
+
+
+def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Trained:
+    with _naming(folder / TRAINED):
+        vectors = _tensor(load(files[TRAINED]), "vectors", np.float32, 2)
+        refuse(vector_problems(vectors, settings.dim, settings.metric))
+    with _naming(folder / TRAINED_TEXTS_FILE):
+        said = json.loads(files[TRAINED_TEXTS_FILE])
+        refuse(
+            problem for name in ("digests", "groups") for problem in text_problems(name, said[name], len(said[name]))
+        )
+        return Trained(vectors, frozenset(said["digests"]), frozenset(said["groups"]))
 
 
 @contextmanager

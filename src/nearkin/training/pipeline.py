@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,16 @@ from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
-from nearkin.index import Index, save
+from nearkin.index import save
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.plugins import load_registries
 from nearkin.recipe import Recipe, read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.registry import Registries
 from nearkin.run import Run, RunFolder, component_facts, load_run, read_run_recipe, versions
+from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.device import make_accelerator
+from nearkin.training.indexing import build_index, uncalibrated_notes
 from nearkin.training.trainer import LabelledImages, Outcome, Trainer
 from nearkin.training.watch import Watch, watching
 
@@ -70,7 +72,10 @@ def resume(
     plugins, plugin_files = tuple(plugins), tuple(plugin_files)
     folder = RunFolder(run)
     bundle = folder.read()
-    if bundle.meta["state"] != "finished":
+    if bundle.meta["state"] == "finished":
+        with watching(watch) as eyes:
+            eyes.message(f"{folder.path}: this run is finished already; there is nothing to continue.")
+    else:
         registries = load_registries(*plugins, files=plugin_files)
         recipe = read_run_recipe(folder, bundle, registries)
         with watching(watch) as eyes:
@@ -124,8 +129,10 @@ class Work:
         watch = watch if accelerator.is_main_process else Watch()
         source, dataset = load_data(recipe.data, recipe.seed)
         model = build_model(Blueprint.of(recipe, dataset.classes), registries)
-        store = ImageStore.load(source, dataset.all_items(), model.input, partial(watch.progress, "reading images"))
-        for note in [*dataset.notes(), *store.copies(dataset)]:
+        progress = partial(watch.progress, "reading images")
+        store = ImageStore.load(source, dataset.all_items(), model.input, progress, spare=dataset.spare)
+        check_embedding(model, store.images(dataset.items["train"][:2]), registries)
+        for note in [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, dataset)]:
             watch.message(note)
         sampler = make_sampler(recipe, registries, dataset, model)
         return cls(recipe, registries, watch, accelerator, dataset, model, store, sampler)
@@ -165,6 +172,9 @@ class Work:
             metrics=folder.metrics,
             checkpoints=folder.checkpoints,
             accelerator=self.accelerator,
+            check=BatchCheck(
+                self.registries.of("sampler").get(self.recipe.sampler.type), len(self.dataset.items["train"])
+            ),
             on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
         )
         trainer.restore()
@@ -226,39 +236,3 @@ def make_sampler(recipe: Recipe, registries: Registries, dataset: Dataset, model
     )
     sampler: Sampler = component.factory(recipe.sampler.options, build)
     return sampler
-
-
-def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Model, cache: EmbeddingCache) -> Index:
-    """References from train, calibrated on calibrate."""
-    index = Index(
-        metric=model.method.metric,
-        class_rule=model.method.class_rule,
-        dim=model.backbone.embedding_dim,
-        alpha=recipe.index.alpha,
-        k=recipe.index.k,
-        embed=model.embed,
-        trained_digests=model.trained_on,
-        model_files=model.files,
-    )
-    fill_index(index, dataset, store, lambda items: cache.embed(store, items))
-    return index
-
-
-def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
-    """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
-    references, calibration = dataset.items["train"], dataset.items["calibrate"]
-    index.add(
-        embed(references),
-        labels=[item.label for item in references],
-        groups=[item.group for item in references],
-        sources=[item.key for item in references],
-        digests=store.digests(references),
-        trained=True,
-    )
-    if calibration:
-        index.calibrate(
-            embed(calibration),
-            labels=[item.label for item in calibration],
-            groups=[item.group for item in calibration],
-            digests=store.digests(calibration),
-        )

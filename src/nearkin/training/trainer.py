@@ -26,6 +26,7 @@ from nearkin.model import Model
 from nearkin.recipe.model import TrainOptions
 from nearkin.training.augment import augment
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
+from nearkin.training.checks import BatchCheck, check_loss
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
@@ -78,6 +79,7 @@ class Trainer:
     metrics: Path
     checkpoints: Path
     accelerator: Accelerator
+    check: BatchCheck
     on_step: Callable[[Progress], None] = lambda _: None
     standing: Standing = field(default_factory=Standing)
 
@@ -135,7 +137,7 @@ class Trainer:
         """One optimiser step; the batch, its augmentation and any dropout follow seed, step and rank alone."""
         # Rank r of W takes batches r, r + W, ... of the one seeded sequence.
         number = step * self.accelerator.num_processes + self.accelerator.process_index
-        batch = self.sampler.batch(number)
+        batch = self.check.batch(self.sampler, number)
         self._seed(number)
         rate = self.options.optimizer.lr * rate_factor(step, self.total, self.options.schedule)
         set_rate(self.optimizer, rate)
@@ -144,7 +146,8 @@ class Trainer:
         if self.options.augment:
             images = augment(images, self.options.augment)
         self.optimizer.zero_grad(set_to_none=True)
-        loss: Tensor = learner(images, self._labels[items], self._structure(batch.structure))
+        made = learner(images, self._labels[items], self._structure(batch.structure))
+        loss = check_loss(made, f"the method {self.model.blueprint.method.type} (with its loss)")
         value = self._finite(loss.item(), "loss", step, batch)
         self.accelerator.backward(loss)
         norm = self._finite(self._clip().item(), "gradient", step, batch)

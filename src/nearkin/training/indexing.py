@@ -1,0 +1,77 @@
+"""The run's index: references from train, calibration from calibrate, and what trained remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nearkin.data import Dataset, ImageStore
+from nearkin.embeddings import EmbeddingCache
+from nearkin.errors import listing
+from nearkin.index import Index
+from nearkin.index.calibration import groups_needed
+from nearkin.model import Model
+from nearkin.recipe import Recipe
+
+
+def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Model, cache: EmbeddingCache) -> Index:
+    """References from train, calibrated on calibrate."""
+    index = Index(
+        metric=model.method.metric,
+        class_rule=model.method.class_rule,
+        dim=model.backbone.embedding_dim,
+        alpha=recipe.index.alpha,
+        k=recipe.index.k,
+        embed=model.embed,
+        trained_digests=model.trained_on,
+        model_files=model.files,
+        model_digest=model.digest(),
+    )
+    chosen = dataset.items["select"]
+    if chosen:
+        groups = [item.group for item in chosen]
+        index.remember_trained(cache.embed(store, chosen), groups=groups, digests=store.digests(chosen))
+    fill_index(index, dataset, store, lambda items: cache.embed(store, items))
+    return index
+
+
+def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
+    """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
+    references, calibration = dataset.items["train"], dataset.items["calibrate"]
+    index.add(
+        embed(references),
+        labels=[item.label for item in references],
+        groups=[item.group for item in references],
+        sources=[item.key for item in references],
+        digests=store.digests(references),
+        trained=True,
+    )
+    if calibration:
+        index.calibrate(
+            embed(calibration),
+            labels=[item.label for item in calibration],
+            groups=[item.group for item in calibration],
+            sources=[item.key for item in calibration],
+            digests=store.digests(calibration),
+        )
+
+
+def uncalibrated_notes(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What a user should hear before training, not after: classes for which 'unknown' will promise nothing."""
+    wanted = groups_needed(recipe.index.alpha)
+    groups = {
+        label: len({item.group for item in dataset.items["calibrate"] if item.label == label})
+        for label in dataset.classes
+    }
+    short = [f"{label!r} has {n}" for label, n in groups.items() if n < wanted]
+    notes = []
+    if short:
+        notes.append(
+            f"'unknown' will promise nothing for classes with too few calibration groups: {listing(short)}; "
+            f"index.alpha {recipe.index.alpha:g} needs {wanted}. Raise data.calibrate or index.alpha."
+        )
+    if recipe.index.k > recipe.data.shots:
+        notes.append(
+            f"'unknown' will promise nothing: index.k is {recipe.index.k}, a class has {recipe.data.shots} references."
+        )
+    return notes
