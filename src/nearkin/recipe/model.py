@@ -97,7 +97,7 @@ class TrainOptions(Options):
     """Gradients are scaled down to this L2 norm where theirs is larger."""
     augment: AugmentOptions | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    checkpoint_every: Positive = 50
+    checkpoint_every: Positive = 100
     """Steps between two checkpoints: what a kill can cost."""
 
     @model_validator(mode="after")

@@ -31,6 +31,9 @@ from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
 
+DRAWN_AT_ONCE = 16
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """The images of one split, decoded: what the loop may see of it."""
@@ -88,6 +91,8 @@ class Trainer:
         self.total = self.options.steps or (self.options.epochs or 0) * self.sampler.steps_per_epoch
         self.model.to(self.accelerator.device)
         self.optimizer = make_optimizer(self.model, self.options.optimizer)
+        self._learning = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self._drawn: dict[int, Batch] = {}
         self.best: Weights | None = None
         self.score: float | None = None
         self._images = torch.from_numpy(self.train.images).to(self.accelerator.device)
@@ -137,7 +142,7 @@ class Trainer:
         """One optimiser step; the batch, its augmentation and any dropout follow seed, step and rank alone."""
         # Rank r of W takes batches r, r + W, ... of the one seeded sequence.
         number = step * self.accelerator.num_processes + self.accelerator.process_index
-        batch = self.check.batch(self.sampler, number)
+        batch = self._batch(number)
         self._seed(number)
         rate = self.options.optimizer.lr * rate_factor(step, self.total, self.options.schedule)
         set_rate(self.optimizer, rate)
@@ -153,6 +158,14 @@ class Trainer:
         norm = self._finite(self._clip().item(), "gradient", step, batch)
         self.optimizer.step()
         return {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
+
+    def _batch(self, number: int) -> Batch:
+        """That batch of the sequence. Several are drawn at once: between training steps one costs ten times as much."""
+        if number not in self._drawn:
+            every = self.accelerator.num_processes
+            numbers = range(number, number + DRAWN_AT_ONCE * every, every)
+            self._drawn = {one: self.check.batch(self.sampler, one) for one in numbers}
+        return self._drawn[number]
 
     def _seed(self, number: int) -> None:
         """Seed the generators that this step may draw from.
@@ -172,10 +185,9 @@ class Trainer:
 
     def _clip(self) -> Tensor:
         """The gradients' L2 norm, after which they are scaled down where the recipe asks for it."""
-        learning = [p for p in self.model.parameters() if p.grad is not None]
         if self.options.clip_norm is None:
-            return torch.nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
-        return torch.nn.utils.clip_grad_norm_(learning, self.options.clip_norm)
+            return torch.nn.utils.get_total_norm([p.grad for p in self._learning if p.grad is not None])
+        return torch.nn.utils.clip_grad_norm_(self._learning, self.options.clip_norm)
 
     def _finite(self, value: float, what: str, step: int, batch: Batch) -> float:
         if math.isfinite(value):
