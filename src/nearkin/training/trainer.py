@@ -207,9 +207,10 @@ class Trainer:
         """Score the model on select; keep its weights where no earlier ones were better."""
         assert self.select is not None
         vectors = self.model.embed_tensor(self.select.images)
-        score = torch.tensor(pair_auc(vectors, self.select.labels, self.model.method.metric), dtype=torch.float64)
-        # Batch-norm statistics differ a little between processes: the first one's verdict is everyone's.
-        self.score = float(broadcast(score.to(self.accelerator.device)))
+        self.score = pair_auc(vectors, self.select.labels, self.model.method.metric)
+        if self.accelerator.num_processes > 1:
+            # Batch-norm statistics differ a little between processes: the first one's verdict is everyone's.
+            self.score = float(broadcast(torch.tensor(self.score, device=self.accelerator.device)))
         best = self.standing.best_score
         if best is None or self.score > best:
             self.standing.improved_at = self.standing.step
