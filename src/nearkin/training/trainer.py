@@ -30,7 +30,6 @@ from nearkin.training.checks import BatchCheck, check_loss
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
-
 DRAWN_AT_ONCE = 16
 
 
