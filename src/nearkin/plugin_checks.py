@@ -91,5 +91,5 @@ def _factory_problem(factory: Any) -> str | None:
     except TypeError as error:
         return f"its factory must be callable as factory(options, build): {error}"
     except ValueError:
-        pass  # Built-in callables have no signature to look at.
+        return None  # Built-in callables have no signature to look at.
     return None

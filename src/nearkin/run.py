@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from nearkin.model import Model
 
 FORMAT, VERSION = "nearkin run", 1
+EVALUATION_FORMAT, EVALUATION_VERSION = "nearkin evaluation", 1
 LOCK = ".lock"
 State = Literal["training", "interrupted", "failed", "finished"]
 
@@ -108,30 +107,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def versions() -> dict[str, str]:
-    """What the figures of a run may depend on."""
-    names = ("nearkin", "torch", "numpy", "faiss-cpu", "pillow", "pytorch-metric-learning", "accelerate")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def component_facts(recipe: Recipe, registries: Registries) -> list[dict[str, str]]:
-    """Which distribution each of the recipe's components came from, with its version."""
-    chosen = [recipe.backbone, recipe.method, recipe.sampler, recipe.loss, *recipe.evaluate]
-    parts = [registries.of(c.kind).get(c.type) for c in chosen if c is not None]
-    facts = {
-        p.qualified + p.kind: {"kind": p.kind, "name": p.name, "from": p.distribution, "version": p.version}
-        for p in parts
-    }
-    return [facts[key] for key in sorted(facts)]
-
-
 class Run:
     """A finished run, opened: hashes checked, recipe read back, model and index at hand."""
 
@@ -156,7 +131,7 @@ class Run:
         """What came out: {} before `nearkin evaluate`. Figures by evaluator, then by view."""
         if not (self.folder.evaluations / "manifest.json").exists():
             return {}
-        bundle = read_bundle(self.folder.evaluations, format_name="nearkin evaluation", version=1)
+        bundle = read_bundle(self.folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)
         self._require_own("evaluation", bundle.meta["model"])
         found: dict[str, Any] = json.loads(bundle.files["figures.json"])
         return found
@@ -169,6 +144,11 @@ class Run:
         return load_model(self._files, self.registries, str(self.path))
 
     @cached_property
+    def model_digest(self) -> str:
+        """The model's hash, worked out once: a finished run's model does not change."""
+        return self.model.digest()
+
+    @cached_property
     def index(self) -> Index:
         """The run's index, ready for queries."""
         from nearkin.index import load
@@ -179,7 +159,7 @@ class Run:
 
     def _require_own(self, what: str, model_digest: str) -> None:
         """Parts of a run that were made with another model's embeddings are not its own."""
-        if model_digest != self.model.digest():
+        if model_digest != self.model_digest:
             raise DamagedError(f"{self.path}: its {what} was made with another model. Restore it from a copy.")
 
     def embed(self, images: Any) -> FloatArray:
@@ -277,7 +257,7 @@ def _headlines(folder: RunFolder) -> dict[str, float]:
     """The model's own figures, without intervals."""
     if not (folder.evaluations / "manifest.json").exists():
         return {}
-    meta = read_manifest(folder.evaluations, format_name="nearkin evaluation", version=1)["meta"]
+    meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
     headlines: dict[str, float] = meta.get("headlines", {})
     return headlines
 

@@ -9,7 +9,7 @@ from typing import cast, get_args
 
 import numpy as np
 
-from nearkin.contracts import Split
+from nearkin.contracts import IntArray, Split
 from nearkin.data.items import Item
 from nearkin.errors import DataError, did_you_mean, listing
 from nearkin.recipe.model import DataOptions
@@ -41,6 +41,11 @@ class Dataset:
     def all_items(self) -> list[Item]:
         """Every item that has a split."""
         return [item for split in SPLITS for item in self.items[split]]
+
+    def codes(self, split: Split) -> IntArray:
+        """(n,) each item's class as its place in `classes`; for splits that hold known classes alone."""
+        place = {label: code for code, label in enumerate(self.classes)}
+        return np.array([place[item.label] for item in self.items[split]], dtype=np.int64)
 
     def notes(self) -> list[str]:
         """What a user should hear about items that are not used."""

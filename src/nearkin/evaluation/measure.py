@@ -16,11 +16,8 @@ from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.errors import DamagedError, DataError, NearkinError, PluginError, UsageError
 from nearkin.evaluation.views import spaces, view
 from nearkin.files import save_bundle, to_json
-from nearkin.run import Run, load_run, now
+from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION, Run, load_run, now
 from nearkin.training.watch import Watch, watching
-
-FORMAT, VERSION = "nearkin evaluation", 1
-Results = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def evaluate(
@@ -160,5 +157,5 @@ def keep(run: Run, result: dict[str, Any]) -> None:
         if figure["value"] is not None
     }
     files = {"figures.json": to_json(result)}
-    meta = {"headlines": headlines, "model": run.model.digest()}
-    save_bundle(run.folder.evaluations, files, meta, format_name=FORMAT, version=VERSION)
+    meta = {"headlines": headlines, "model": run.model_digest}
+    save_bundle(run.folder.evaluations, files, meta, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)

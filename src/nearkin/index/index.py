@@ -130,9 +130,10 @@ class Index:
             ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
             metric=self.metric,
         )
-        flagged = references.trained
-        groups = [group for group, trains in zip(references.groups, flagged, strict=True) if trains]
-        self._trained = self._trained.joined(references.vectors[flagged], references.trained_digests, groups)
+        rows = np.flatnonzero(references.trained & np.isin(references.ids, new_ids))
+        if len(rows):
+            digests_of, groups_of = ([texts[row] for row in rows] for texts in (references.digests, references.groups))
+            self._trained = self._trained.joined(references.vectors[rows], digests_of, groups_of)
         self._use(references)
         self._use_calibration(self._calibration.stale(named["labels"]))
         return new_ids

@@ -72,11 +72,6 @@ class References:
         """(c,) references a class."""
         return np.bincount(self.codes, minlength=len(self.classes)).astype(np.int64)
 
-    @property
-    def trained_digests(self) -> frozenset[str]:
-        """Of the images that trained the model."""
-        return frozenset(d for d, trained in zip(self.digests, self.trained, strict=True) if trained and d)
-
     @cached_property
     def class_sizes(self) -> dict[str, int]:
         """References a class, by its label."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nearkin.data import Dataset, ImageStore
+from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import listing
 from nearkin.index import Index
@@ -25,7 +25,7 @@ def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Mode
         embed=model.embed,
         trained_digests=model.trained_on,
         model_files=model.files,
-        model_digest=model.digest(),
+        model_digest=cache.model_digest,
     )
     chosen = dataset.items["select"]
     if chosen:
@@ -38,22 +38,19 @@ def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Mode
 def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
     """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
     references, calibration = dataset.items["train"], dataset.items["calibrate"]
-    index.add(
-        embed(references),
-        labels=[item.label for item in references],
-        groups=[item.group for item in references],
-        sources=[item.key for item in references],
-        digests=store.digests(references),
-        trained=True,
-    )
+    index.add(embed(references), **_about(references, store), trained=True)
     if calibration:
-        index.calibrate(
-            embed(calibration),
-            labels=[item.label for item in calibration],
-            groups=[item.group for item in calibration],
-            sources=[item.key for item in calibration],
-            digests=store.digests(calibration),
-        )
+        index.calibrate(embed(calibration), **_about(calibration, store))
+
+
+def _about(items: Sequence[Item], store: ImageStore) -> dict[str, Any]:
+    """What goes with the items' embeddings."""
+    return {
+        "labels": [item.label for item in items],
+        "groups": [item.group for item in items],
+        "sources": [item.key for item in items],
+        "digests": store.digests(items),
+    }
 
 
 def uncalibrated_notes(recipe: Recipe, dataset: Dataset) -> list[str]:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
@@ -20,10 +19,11 @@ from nearkin.errors import DataError, UsageError, WorkFailed
 from nearkin.index import save
 from nearkin.model import Blueprint, Model, build_model
 from nearkin.plugins import load_registries
+from nearkin.provenance import component_facts, versions
 from nearkin.recipe import Recipe, read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.registry import Registries
-from nearkin.run import Run, RunFolder, component_facts, load_run, read_run_recipe, versions
+from nearkin.run import Run, RunFolder, load_run, read_run_recipe
 from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.device import make_accelerator
 from nearkin.training.indexing import build_index, uncalibrated_notes
@@ -153,8 +153,8 @@ class Work:
     def labelled(self, split: Split) -> LabelledImages:
         """One split, as the trainer takes it."""
         items = self.dataset.items[split]
-        codes = np.array([self.dataset.classes.index(item.label) for item in items], dtype=np.int64)
-        return LabelledImages(split, tuple(item.key for item in items), self.store.images(items), codes)
+        keys = tuple(item.key for item in items)
+        return LabelledImages(split, keys, self.store.images(items), self.dataset.codes(split))
 
     def run(self, folder: RunFolder) -> None:
         """Train, from the folder's checkpoint where it has one, and leave a finished run behind."""
@@ -225,12 +225,11 @@ def told(outcome: Outcome) -> str:
 
 def make_sampler(recipe: Recipe, registries: Registries, dataset: Dataset, model: Model) -> Sampler:
     """The recipe's sampler over the training labels."""
-    labels = np.array([dataset.classes.index(item.label) for item in dataset.items["train"]], dtype=np.int64)
     component = registries.of("sampler").get(recipe.sampler.type)
     build = Build(
         seed=recipe.seed,
         classes=dataset.classes,
-        labels=labels,
+        labels=dataset.codes("train"),
         input=model.input,
         embedding_dim=model.backbone.embedding_dim,
     )

@@ -1,0 +1,33 @@
+"""What a run was made with: versions, and whose components."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from nearkin.recipe import Recipe
+from nearkin.registry import Registries
+
+
+def versions() -> dict[str, str]:
+    """What the figures of a run may depend on."""
+    names = ("nearkin", "torch", "numpy", "faiss-cpu", "pillow", "pytorch-metric-learning", "accelerate")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def component_facts(recipe: Recipe, registries: Registries) -> list[dict[str, str]]:
+    """Which distribution each of the recipe's components came from, with its version."""
+    chosen = [recipe.backbone, recipe.method, recipe.sampler, recipe.loss, *recipe.evaluate]
+    parts = [registries.of(c.kind).get(c.type) for c in chosen if c is not None]
+    facts = {
+        p.qualified + p.kind: {"kind": p.kind, "name": p.name, "from": p.distribution, "version": p.version}
+        for p in parts
+    }
+    return [facts[key] for key in sorted(facts)]
