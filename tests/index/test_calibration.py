@@ -83,14 +83,14 @@ def test_one_item_of_each_group_is_drawn_and_always_the_same() -> None:
     vectors = np.arange(1, 31, dtype=np.float32)[:, None]
     groups = [f"p{i // 3}" for i in range(30)]
     index.calibrate(vectors, ["a"] * 30, groups=groups)
-    first = index._calibration.sorted_scores["a"].tolist()
+    first = index._state.calibration.sorted_scores["a"].tolist()
     assert len(first) == 10
     assert [math.ceil(s / 3) for s in first] == list(range(1, 11))
     assert {s % 3 for s in first} == {0, 1, 2}
     index.recalibrate()
-    assert index._calibration.sorted_scores["a"].tolist() == first
+    assert index._state.calibration.sorted_scores["a"].tolist() == first
     index.calibrate(vectors, ["b"] * 30, groups=groups)
-    assert index._calibration.sorted_scores["a"].tolist() == first
+    assert index._state.calibration.sorted_scores["a"].tolist() == first
     assert index.promise.groups == {"a": 10, "b": 10}
 
 

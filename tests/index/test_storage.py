@@ -183,7 +183,7 @@ def faiss_bytes(index: Index, **change: Any) -> bytes:
     n = change.get("n", 30)
     vectors = change.get("vectors", index.references.vectors[:n])[:, : change.get("dim", 3)]
     other.add(vectors, ["a"] * n, ids=change.get("ids", range(n)))
-    return other._engine.to_bytes()
+    return other._state.engine.to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_faiss_cache_that_is_not_the_stores_is_made_anew(
     index.save(tmp_path)
     rewritten(tmp_path, "faiss.index", change["raw"] if "raw" in change else faiss_bytes(index, **change))
     loaded = load(tmp_path)
-    assert loaded._engine.to_bytes() == index._engine.to_bytes()
+    assert loaded._state.engine.to_bytes() == index._state.engine.to_bytes()
     assert loaded.query(draw("a", 3, 5)) == index.query(draw("a", 3, 5))
 
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nearkin.contracts import Answer, ClassRule, Embed, FloatArray, Metric, Promise
-from nearkin.errors import IndexCallError
-from nearkin.index import clusters, storage
-from nearkin.index.calibration import Calibration
-from nearkin.index.decide import Evidence, Judge
+from nearkin.contracts import ClassRule, Embed, Metric, Promise
+from nearkin.index import answering, calibrating, lifecycle, storage
 from nearkin.index.engine import FlatEngine
-from nearkin.index.independence import check_independent, check_labels
-from nearkin.index.inputs import Given, named_texts, read, refuse, text_problems, vector_problems
+from nearkin.index.inputs import Given, named_texts, read, refuse, vector_problems
 from nearkin.index.references import References
 from nearkin.index.settings import Settings, alpha_problem, count_problem
-from nearkin.index.trained import Trained
+from nearkin.index.state import State
 
 ModelFiles = Callable[[], Mapping[str, bytes]]
 
@@ -46,26 +40,14 @@ class Index:
         model_files: ModelFiles | None = None,
         model_digest: str = "",
     ) -> None:
-        self._settings = Settings(metric, class_rule, dim, alpha, k)
+        self._state = State.empty(Settings(metric, class_rule, dim, alpha, k), trained_digests)
         self._embed = embed
         self._model_files = model_files
         self.model_digest = model_digest
         """Of the model whose embeddings it holds; empty where nobody said."""
-        self._trained = Trained.empty(dim, trained_digests)
-        self._calibration = Calibration.empty(dim)
-        self._use(References.empty(dim))
-
-    def _use(self, references: References, engine: FlatEngine | None = None) -> None:
-        self._references = references
-        self._engine = engine or FlatEngine(references, self.metric)
-        self._judges: dict[float, Judge] = {}
-
-    def _use_calibration(self, calibration: Calibration) -> None:
-        self._calibration = calibration
-        self._judges = {}
 
     def __len__(self) -> int:
-        return len(self._references)
+        return len(self.references)
 
     def __repr__(self) -> str:
         return f"Index({self.metric!r}, {len(self)} references of {len(self.labels)} classes)"
@@ -73,34 +55,34 @@ class Index:
     @property
     def metric(self) -> Metric:
         """How distances are measured."""
-        return self._settings.metric
+        return self._state.settings.metric
 
     @property
     def alpha(self) -> float:
         """The promised upper bound on the share of a calibrated class's images that are flagged unknown."""
-        return self._settings.alpha
+        return self._state.settings.alpha
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes that it holds references of, sorted."""
-        return self._references.classes
+        return self.references.classes
 
     @property
     def references(self) -> References:
         """The store, read-only: vectors, ids, labels, groups, sources, in the order of ids."""
-        return self._references
+        return self._state.references
 
     @property
     def promise(self) -> Promise:
         """What stands behind answers at the index's own alpha."""
-        return self._judge(self.alpha).promise
+        return self._state.judge(self.alpha).promise
 
     @property
     def faiss(self) -> Any:
         """A copy of the raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1)."""
         import faiss
 
-        return faiss.clone_index(self._engine.faiss)
+        return faiss.clone_index(self._state.engine.faiss)
 
     # ---------------------------------------------------------------------------------------- references
 
@@ -122,20 +104,7 @@ class Index:
         """
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
-        references, new_ids = self._references.added(
-            given.vectors,
-            **named,
-            trained=[trained] * len(given) if isinstance(trained, bool) else trained,
-            trained_digests=self._trained.digests,
-            ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
-            metric=self.metric,
-        )
-        rows = np.flatnonzero(references.trained & np.isin(references.ids, new_ids))
-        if len(rows):
-            digests_of, groups_of = ([texts[row] for row in rows] for texts in (references.digests, references.groups))
-            self._trained = self._trained.joined(references.vectors[rows], digests_of, groups_of)
-        self._use(references)
-        self._use_calibration(self._calibration.stale(named["labels"]))
+        self._state, new_ids = lifecycle.add(self._state, given, named, ids, trained)
         return new_ids
 
     def remove(
@@ -145,16 +114,8 @@ class Index:
         groups: Iterable[str] | str | None = None,
     ) -> int:
         """Remove references by exactly one of ids, labels, groups; return how many went. All named must be there."""
-        asked = {"ids": ids, "labels": labels, "groups": groups}
-        chosen = [(what, wanted) for what, wanted in asked.items() if wanted is not None]
-        if len(chosen) != 1:
-            raise IndexCallError("remove: give exactly one of ids, labels, groups.")
-        what, wanted = chosen[0]
-        positions = self._references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
-        gone = {self._references.labels[place] for place in positions}
-        self._use(self._references.without(positions))
-        self._use_calibration(self._calibration.stale(gone))
-        return len(positions)
+        self._state, n_removed = lifecycle.remove(self._state, ids, labels, groups)
+        return n_removed
 
     # --------------------------------------------------------------------------------------- calibration
 
@@ -168,11 +129,7 @@ class Index:
         """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
         given = self._read(images_or_embeddings)
         named = named_texts(given, [""] * len(given), groups, None, digests)
-        refuse(
-            vector_problems(given.vectors, self._settings.dim, self.metric)
-            + [problem for name in ("groups", "digests") for problem in text_problems(name, named[name], len(given))]
-        )
-        self._trained = self._trained.joined(given.vectors, named["digests"], named["groups"])
+        self._state = lifecycle.remember_trained(self._state, given, named)
 
     def calibrate(
         self,
@@ -189,26 +146,9 @@ class Index:
         Items that trained the model, are references, or share a group with either are refused by name.
         What was given of these classes before is replaced. `alpha` becomes the index's own. Returns self.
         """
-        refuse([alpha_problem(alpha)] if alpha is not None else [])
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
-        self._require_references()
-        refuse(
-            vector_problems(given.vectors, self._settings.dim, self.metric)
-            + [problem for name, values in named.items() for problem in text_problems(name, values, len(given))]
-            + ([] if len(given) else ["calibrate: no items given."])
-        )
-        plain: dict[str, Any] = {name: tuple(map(str, values)) for name, values in named.items()}
-        new = Calibration(
-            vectors=given.vectors,
-            scores=np.zeros(len(given), dtype=np.float32),
-            **plain,
-        )
-        check_labels(new, self._references)
-        check_independent(new, self._references, self._trained, self.metric)
-        self._use_calibration(self._calibration.replaced(new).scored(self._engine, self._settings.k, set(new.labels)))
-        if alpha is not None:
-            self._settings = replace(self._settings, alpha=float(alpha))
+        self._state = calibrating.calibrate(self._state, given, named, alpha)
         return self
 
     def recalibrate(self) -> Index:
@@ -216,9 +156,7 @@ class Index:
 
         Items of classes that hold no reference any more wait until they do.
         """
-        self._require_references()
-        check_independent(self._calibration, self._references, self._trained, self.metric)
-        self._use_calibration(self._calibration.scored(self._engine, self._settings.k, set(self._calibration.labels)))
+        self._state = calibrating.recalibrate(self._state)
         return self
 
     # ------------------------------------------------------------------------------------------- answers
@@ -232,53 +170,33 @@ class Index:
         refuse([count_problem("k", k), alpha_problem(alpha) if alpha is not None else ""])
         if isinstance(images_or_embeddings, (list, tuple)) and not images_or_embeddings:
             return []
-        self._require_references()
+        state = self._state
+        state.require_references()
         given = self._read(images_or_embeddings)
-        refuse(vector_problems(given.vectors, self._settings.dim, self.metric))
+        refuse(vector_problems(given.vectors, state.settings.dim, state.settings.metric))
         if not len(given):
             return []
-        answers = self._answers(given.vectors, int(k), self.alpha if alpha is None else float(alpha))
+        level = state.settings.alpha if alpha is None else float(alpha)
+        answers = answering.answer(state, given.vectors, neighbors=int(k), alpha=level)
         return answers[0] if given.one else answers
-
-    def _answers(self, vectors: FloatArray, k: int, alpha: float) -> list[Answer]:
-        references, settings = self._references, self._settings
-        found = clusters.look_up(self._engine, vectors, k=settings.k, neighbors=k)
-        evidence = Evidence(
-            classes=references.classes,
-            codes=clusters.name(settings.class_rule, references, vectors, found.nearest, self.metric),
-            nearest=found.nearest,
-            p_values=self._calibration.p_values(found.kth, references.classes),
-            neighbors=clusters.neighbors(references, found),
-        )
-        return self._judge(alpha).decide(evidence)
-
-    def _judge(self, alpha: float) -> Judge:
-        """The judge at this alpha, kept until references or calibration change."""
-        if alpha not in self._judges:
-            promise = self._calibration.promise(self._references.class_sizes, k=self._settings.k, alpha=alpha)
-            self._judges[alpha] = Judge(self.metric, self._settings.class_rule, promise)
-        return self._judges[alpha]
 
     # -------------------------------------------------------------------------------------------- inputs
 
     def _read(self, images_or_embeddings: Any) -> Given:
-        return read(images_or_embeddings, self._settings.dim, self._embed)
-
-    def _require_references(self) -> None:
-        if not len(self):
-            raise IndexCallError("the index holds no references yet. Add some: index.add(images, labels).")
+        return read(images_or_embeddings, self._state.settings.dim, self._embed)
 
     # ---------------------------------------------------------------------------------------------- disk
 
     def save(self, folder: Path | str, *, with_model: bool = True) -> None:
         """Write everything into a folder of its own, the model too, so that it opens on another machine."""
         model = self._model_files() if with_model and self._model_files else {}
+        state = self._state
         contents = storage.Contents(
-            settings=self._settings,
-            references=self._references,
-            calibration=self._calibration,
-            trained=self._trained,
-            faiss=self._engine.to_bytes(),
+            settings=state.settings,
+            references=state.references,
+            calibration=state.calibration,
+            trained=state.trained,
+            faiss=state.engine.to_bytes(),
             model=model,
             model_digest=self.model_digest,
         )
@@ -293,7 +211,7 @@ class Index:
             model_files=model_files,
             model_digest=contents.model_digest,
         )
-        index._trained = contents.trained
-        index._use(contents.references, FlatEngine(contents.references, index.metric, contents.faiss))
-        index._use_calibration(contents.calibration)
+        engine = FlatEngine(contents.references, index.metric, contents.faiss)
+        held = (contents.references, contents.calibration, contents.trained)
+        index._state = State(contents.settings, *held, engine)
         return index

@@ -1,0 +1,41 @@
+"""A state calibrated: held-out items checked for independence and scored, each time a new state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nearkin.index.calibration import Calibration
+from nearkin.index.independence import check_independent, check_labels
+from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
+from nearkin.index.settings import alpha_problem
+from nearkin.index.state import State
+
+
+def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | None) -> State:
+    """The classes of these labels calibrated on these items; the other classes as they were."""
+    refuse([alpha_problem(alpha)] if alpha is not None else [])
+    state.require_references()
+    refuse(
+        vector_problems(given.vectors, state.settings.dim, state.settings.metric)
+        + [problem for name, values in named.items() for problem in text_problems(name, values, len(given))]
+        + ([] if len(given) else ["calibrate: no items given."])
+    )
+    plain: dict[str, Any] = {name: tuple(map(str, values)) for name, values in named.items()}
+    new = Calibration(vectors=given.vectors, scores=np.zeros(len(given), dtype=np.float32), **plain)
+    check_labels(new, state.references)
+    check_independent(new, state.references, state.trained, state.settings.metric)
+    settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
+    scored = state.calibration.replaced(new).scored(state.engine, settings.k, set(new.labels))
+    return replace(state, calibration=scored, settings=settings)
+
+
+def recalibrate(state: State) -> State:
+    """Every calibration item scored again; items of classes that hold no reference any more wait until they do."""
+    state.require_references()
+    calibration = state.calibration
+    check_independent(calibration, state.references, state.trained, state.settings.metric)
+    return replace(state, calibration=calibration.scored(state.engine, state.settings.k, set(calibration.labels)))
