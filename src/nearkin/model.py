@@ -57,6 +57,8 @@ class Model(nn.Module):
         self.input = backbone.input
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
+        self.saved: Mapping[str, bytes] = {}
+        """The files it was loaded from: a loaded model keeps its hash, whatever options later versions add."""
         shape = (1, backbone.input.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(backbone.input.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.input.std).view(shape), persistent=False)
@@ -95,6 +97,8 @@ class Model(nn.Module):
 
     def files(self) -> dict[str, bytes]:
         """The model as the run folder and a saved index hold it."""
+        if self.saved:
+            return dict(self.saved)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
             "version": VERSION,
@@ -125,9 +129,12 @@ def _plain(blueprint: Blueprint) -> dict[str, Any]:
     }
 
 
-def build_model(blueprint: Blueprint, registries: Registries) -> Model:
-    """An untrained model: its first weights follow the seed alone, and the global generator is left as it was."""
-    build = Build(seed=blueprint.seed, classes=blueprint.classes)
+def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow: bool = False) -> Model:
+    """An untrained model: its first weights follow the seed alone, and the global generator is left as it was.
+
+    `weights_follow`: a trained model's are loaded next, so none need be fetched from elsewhere.
+    """
+    build = Build(seed=blueprint.seed, classes=blueprint.classes, weights_follow=weights_follow)
     with seeded(blueprint.seed):
         backbone: Backbone = _make(blueprint.backbone, build, registries, wants=("input", "embedding_dim"))
         build = replace(build, input=backbone.input, embedding_dim=backbone.embedding_dim)
@@ -162,9 +169,10 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
     """The model that `Model.files` described. Errors name `where`."""
     description = _read_description(files[DESCRIPTION], where)
     try:
-        model = build_model(_blueprint(description, registries), registries)
+        model = build_model(_blueprint(description, registries), registries, weights_follow=True)
         model.load_state_dict(load(files[WEIGHTS]))
         model.trained_on = frozenset(description["trained_on"])
+        model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
         described = _described_input(description["input"])
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise DamagedError(

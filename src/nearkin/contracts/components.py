@@ -29,6 +29,8 @@ class Build:
     embedding_dim: int | None = None
     loss: Loss | None = None
     """The recipe's loss, for a method that takes one."""
+    weights_follow: bool = False
+    """A saved model's weights are loaded right after: none need be fetched from elsewhere."""
 
 
 Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator"]

@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
-from nearkin.components.backbones.options import ConvOptions
+from nearkin.components.backbones.options import (
+    ConvOptions,
+    EfficientNetLite0Options,
+    ResNet12Options,
+    ResNet18Options,
+)
 from nearkin.contracts import Backbone, Build, Register
 
 
 def register_backbones(register: Register) -> None:
-    """conv4, and conv2 for very small images or very little time."""
-    register(
-        "conv4", make_conv4, options=ConvOptions, summary="Four convolution blocks: the few-shot field's yardstick."
-    )
+    """The few-shot field's conv4, smaller and larger ones, and EfficientNet-Lite0 with ImageNet weights."""
     register(
         "conv2", make_conv2, options=ConvOptions, summary="Two convolution blocks: half of conv4, for quick looks."
     )
-
-
-def make_conv4(options: ConvOptions, build: Build) -> Backbone:
-    """A conv4 as the options say."""
-    return _make(options, blocks=4)
+    register(
+        "conv4", make_conv4, options=ConvOptions, summary="Four convolution blocks: the few-shot field's yardstick."
+    )
+    register("conv6", make_conv6, options=ConvOptions, summary="Six convolution blocks, the last two without pooling.")
+    register("resnet12", make_resnet12, options=ResNet12Options, summary="The few-shot field's residual network.")
+    register("resnet18", make_resnet18, options=ResNet18Options, summary="ResNet-18 (He et al. 2016), from scratch.")
+    register(
+        "efficientnet_lite0",
+        make_efficientnet_lite0,
+        options=EfficientNetLite0Options,
+        summary="EfficientNet-Lite0, from ImageNet weights (extra `pretrained`) or from scratch.",
+    )
 
 
 def make_conv2(options: ConvOptions, build: Build) -> Backbone:
-    """A conv2 as the options say."""
-    return _make(options, blocks=2)
+    """Two blocks."""
+    return _conv_net(options, blocks=2)
 
 
-def _make(options: ConvOptions, blocks: int) -> Backbone:
-    from nearkin.components.backbones.conv import ConvNet
+def make_conv4(options: ConvOptions, build: Build) -> Backbone:
+    """Four blocks."""
+    return _conv_net(options, blocks=4)
 
-    return ConvNet(options, blocks)
+
+def make_conv6(options: ConvOptions, build: Build) -> Backbone:
+    """Six blocks."""
+    return _conv_net(options, blocks=6)
+
+
+def _conv_net(options: ConvOptions, blocks: int) -> Backbone:
+    from nearkin.components.backbones.conv import conv_net
+
+    return conv_net(options, blocks)
+
+
+def make_resnet12(options: ResNet12Options, build: Build) -> Backbone:
+    """As the options say."""
+    from nearkin.components.backbones.resnet import resnet12
+
+    return resnet12(options)
+
+
+def make_resnet18(options: ResNet18Options, build: Build) -> Backbone:
+    """As the options say."""
+    from nearkin.components.backbones.resnet import resnet18
+
+    return resnet18(options)
+
+
+def make_efficientnet_lite0(options: EfficientNetLite0Options, build: Build) -> Backbone:
+    """As the options say; ImageNet weights only where no trained ones follow."""
+    from nearkin.components.backbones.efficientnet import efficientnet_lite0
+    from nearkin.components.backbones.imagenet import load_imagenet
+
+    network = efficientnet_lite0(options)
+    if options.weights == "imagenet" and not build.weights_follow:
+        load_imagenet(network, options.channels)
+    return network

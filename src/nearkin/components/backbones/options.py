@@ -8,15 +8,57 @@ from pydantic import Field
 
 from nearkin.contracts import Options
 
+Blocks = Annotated[int, Field(ge=1)]
 
-class ConvOptions(Options):
-    """Options of conv4 and conv2."""
+
+class BackboneOptions(Options):
+    """What every built-in backbone may be told."""
+
+    channels: Literal[1, 3] = 1
+    """1 for gray, 3 for colour."""
+    embedding_dim: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """A projection head to this many dimensions. Left out: the last block's channels as they are, as in the papers."""
+    head: Literal["linear", "mlp"] = "linear"
+    """The projection head's form, where `embedding_dim` asks for one. `mlp`: a hidden layer of ReLUs before it."""
+    normalize: bool = False
+    """Whether embeddings are brought to unit length (L2)."""
+    freeze: Literal["none", "all"] | Blocks = "none"
+    """Which blocks never learn: none, all, or the first so many. The projection head always learns."""
+    frozen_batch_norm: bool = False
+    """Whether batch norms keep their statistics and weights while training: for fine-tuning in few steps."""
+
+
+class ConvOptions(BackboneOptions):
+    """Options of conv2, conv4 and conv6."""
 
     image_size: Annotated[int, Field(ge=16, le=1024)] = 28
     """Height and width in pixels that every image is brought to."""
-    channels: Literal[1, 3] = 1
-    """1 for gray, 3 for colour."""
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """Channels of every block."""
-    embedding_dim: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """A linear layer to this many dimensions. Left out: the last block's channels as they are, as in the papers."""
+
+
+class ResNet12Options(BackboneOptions):
+    """Options of resnet12."""
+
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 84
+    """Height and width in pixels that every image is brought to."""
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    """Channels of the first block; the others have 2.5, 5 and 10 times as many, as in the paper."""
+
+
+class ResNet18Options(BackboneOptions):
+    """Options of resnet18."""
+
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+    """Height and width in pixels that every image is brought to."""
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    """Channels of the first stage; they double at every other stage."""
+
+
+class EfficientNetLite0Options(BackboneOptions):
+    """Options of efficientnet_lite0."""
+
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+    """Height and width in pixels that every image is brought to. The ImageNet weights were trained at 224."""
+    weights: Literal["imagenet"] | None = None
+    """`imagenet` begins from weights trained on ImageNet (extra `pretrained`); left out: random ones."""

@@ -1,0 +1,76 @@
+"""The frame of every built-in backbone: blocks, average pooling, a projection head, and what of it is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nearkin.components.backbones.options import BackboneOptions
+from nearkin.contracts import InputSpec
+from nearkin.errors import DataError
+
+
+class Network(nn.Module):
+    """(b, channels, h, w) normalised -> (b, d): `blocks` in their order, the mean over places, then the head.
+
+    The papers flatten the last block's map where it is 1x1; the mean is the same there, and keeps the embedding small
+    for larger images.
+    """
+
+    def __init__(
+        self, blocks: Sequence[nn.Module], *, features: int, input_spec: InputSpec, options: BackboneOptions
+    ) -> None:
+        super().__init__()
+        self.input = input_spec
+        self.embedding_dim = options.embedding_dim or features
+        self.normalize = options.normalize
+        self.blocks = nn.Sequential(*blocks)
+        self.head = projection_head(features, options)
+        self._frozen = frozen_modules(self.blocks, options)
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    @property
+    def trunk(self) -> nn.Module:
+        """All but the projection head: what a learning rate of the backbone's own moves."""
+        return self.blocks
+
+    def train(self, mode: bool = True) -> Network:
+        """Training mode, in which what is frozen stays as in evaluation: its batch norms learn no statistics."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) normalised -> (b, d)."""
+        features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
+        pooled: Tensor = self.head(features.mean(dim=(2, 3)))
+        return F.normalize(pooled, dim=1) if self.normalize else pooled
+
+
+def projection_head(features: int, options: BackboneOptions) -> nn.Module:
+    """`features` to `embedding_dim`, or nothing. `mlp` as in SimCLR (Chen et al. 2020, section 4.2)."""
+    if options.embedding_dim is None:
+        return nn.Identity()
+    last = nn.Linear(features, options.embedding_dim)
+    return last if options.head == "linear" else nn.Sequential(nn.Linear(features, features), nn.ReLU(), last)
+
+
+def frozen_modules(blocks: nn.Sequential, options: BackboneOptions) -> list[nn.Module]:
+    """The blocks and batch norms that never learn. `DataError` where more blocks are asked for than there are."""
+    count = len(blocks) if options.freeze == "all" else 0 if options.freeze == "none" else options.freeze
+    if count > len(blocks):
+        raise DataError(f"backbone.freeze: {count} blocks, but this backbone has {len(blocks)}. Write 'all' for all.")
+    frozen = list(blocks.children())[:count]
+    norms = [module for module in blocks.modules() if isinstance(module, nn.BatchNorm2d)]
+    return frozen + (norms if options.frozen_batch_norm else [])
+
+
+def square_input(channels: Literal[1, 3], size: int, *, mean: float, std: float) -> InputSpec:
+    """Square images, every channel normalised alike."""
+    return InputSpec((size, size), channels, (mean,) * channels, (std,) * channels)
