@@ -109,6 +109,21 @@ def test_an_answer_says_how_it_was_calibrated() -> None:
     assert (promise.alpha, promise.way, promise.groups) == (0.1, "held-out", {"a": 19})
 
 
+def test_a_promise_is_one_plain_sentence() -> None:
+    assert str(asked(line("a"), 3).promise) == (
+        "On average over draws, at most 0.1 of the images of 'a' (19 groups) are flagged unknown "
+        "(calibrated held-out); nothing is promised for 'b'."
+    )
+    assert str(asked(line(""), 3).promise) == "Nothing is promised: no class is calibrated."
+
+
+def test_a_promise_names_the_classes_that_are_stale() -> None:
+    index = line()
+    index.add(np.array([[0.5]], np.float32), ["a"])
+    assert index.promise.stale == ("a",)
+    assert index.recalibrate().promise.stale == ()
+
+
 @pytest.mark.parametrize("rule", ["nearest", "prototype"])
 def test_ties_go_to_the_smallest_label(rule: Any) -> None:
     assert asked(line(rule=rule), 15).label == "a"

@@ -8,7 +8,7 @@ Shapes: b (batch), n (items), q (queries), s (support), c (classes), d (dims).
 
 from __future__ import annotations
 
-from nearkin.contracts.answers import Answer, Neighbor, Promise
+from nearkin.contracts.answers import Answer, Neighbor, Promise, Way
 from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
 from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, Register
 from nearkin.contracts.figures import Evaluator, Figure, QueryableIndex, View
@@ -61,4 +61,5 @@ __all__ = [
     "StructureKind",
     "Triplets",
     "View",
+    "Way",
 ]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from nearkin.contracts.types import Status
+from nearkin.errors import listing
+
+Way: TypeAlias = Literal["held-out", "leave-one-group-out", "cross-conformal"]
+"""On images kept apart; on the references themselves, each group against the others; by K models, each on its fold."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,31 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Promise:
-    """What stands behind an answer's status."""
+    """What stands behind an answer's status. As text: one plain sentence."""
 
     alpha: float
     """At most this share of each calibrated class's images is flagged unknown, on average over draws."""
-    way: Literal["held-out"] | None
+    way: Way | None
     """How the scores were calibrated; `None` where nothing is."""
     groups: Mapping[str, int]
     """Calibration groups a class."""
     uncalibrated: Mapping[str, str]
     """Classes that promise nothing, each with the reason (too few, stale, none given)."""
+    stale: tuple[str, ...] = ()
+    """Those of them whose calibration is older than their references; `recalibrate()` makes it fresh."""
+    left_out: tuple[str, ...] = ()
+    """Classes that the question was not about (`where=`): nothing is said of them."""
+
+    def __str__(self) -> str:
+        if self.way is None:
+            return "Nothing is promised: no class is calibrated."
+        kept = [f"{name!r} ({n} groups)" for name, n in self.groups.items() if name not in self.uncalibrated]
+        bare = f"; nothing is promised for {listing(map(repr, self.uncalibrated))}" if self.uncalibrated else ""
+        left = f"; not asked about: {listing(map(repr, self.left_out))}" if self.left_out else ""
+        return (
+            f"On average over draws, at most {self.alpha:.6g} of the images of {listing(kept)} are flagged unknown "
+            f"(calibrated {self.way}){bare}{left}."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,69 @@
-"""Questions answered from one state."""
+"""Questions answered from one state: what is it, what is near, and what would another alpha say."""
 
 from __future__ import annotations
 
-from nearkin.contracts import Answer, FloatArray
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearkin.contracts import Answer, FloatArray, Neighbor
 from nearkin.index import clusters
 from nearkin.index.decide import Evidence
+from nearkin.index.distances import distances, row_chunks
+from nearkin.index.inputs import Given, refuse, vector_problems
 from nearkin.index.state import State
 
 
-def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> list[Answer]:
-    """(q, d), checked -> q answers, each with so many neighbours."""
+@dataclass(frozen=True)
+class Asked:
+    """A question: embeddings that were checked, and the state to answer from."""
+
+    state: State
+    vectors: FloatArray
+    """(q, d)"""
+    one: bool
+    """Whether one answer is wanted, not a list."""
+
+    @classmethod
+    def of(cls, state: State, given: Given) -> Asked:
+        """`IndexCallError` for embeddings that this state cannot be asked about."""
+        refuse(vector_problems(given.vectors, state.settings.dim, state.settings.metric))
+        return cls(state, given.vectors, given.one)
+
+
+def evidence(state: State, vectors: FloatArray, *, neighbors: int) -> Evidence:
+    """(q, d), checked -> all that a decision at any alpha rests on."""
     references, settings = state.references, state.settings
     found = clusters.look_up(state.engine, vectors, k=settings.k, neighbors=neighbors)
-    evidence = Evidence(
+    return Evidence(
         classes=references.classes,
         codes=clusters.name(settings.class_rule, references, vectors, found.nearest, settings.metric),
         nearest=found.nearest,
         p_values=state.calibration.p_values(found.kth, references.classes),
-        neighbors=clusters.neighbors(references, found),
+        neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
-    return state.judge(alpha).decide(evidence)
+
+
+def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> list[Answer]:
+    """(q, d), checked -> q answers, each with so many neighbours."""
+    if not len(vectors):
+        return []
+    return state.judge(alpha).decide(evidence(state, vectors, neighbors=neighbors))
+
+
+def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:
+    """(q, d), checked -> for each query all references at most `radius` away, nearest first, ties by id."""
+    references = state.references
+    for rows in row_chunks(len(vectors), len(references), clusters.HELD):
+        for apart in distances(vectors[rows], references.vectors, state.settings.metric):
+            inside = np.flatnonzero(apart <= radius)
+            order = inside[np.argsort(apart[inside], kind="stable")]
+            yield from clusters.neighbors(references, order[None], apart[order][None])
+
+
+def radius_problem(radius: Any) -> str:
+    """What is wrong with a radius, or nothing."""
+    is_number = isinstance(radius, (int, float, np.integer, np.floating)) and not isinstance(radius, bool)
+    return "" if is_number and 0 <= radius < np.inf else f"radius {radius!r}: it is a distance, a number from 0."

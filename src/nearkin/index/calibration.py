@@ -12,12 +12,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nearkin.contracts import FloatArray, IntArray, Promise
+from nearkin.contracts import FloatArray, IntArray, Promise, Way
 from nearkin.index.clusters import look_up
 from nearkin.index.engine import FlatEngine
 
@@ -111,8 +111,9 @@ class Calibration:
         """What stands behind answers at this alpha, over classes -> references they hold."""
         uncalibrated = self.reasons(references, k=k, alpha=alpha)
         groups = {label: n for label, n in self.counts.items() if label in references}
-        way: Literal["held-out"] | None = "held-out" if len(uncalibrated) < len(references) else None
-        return Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated)
+        way: Way | None = "held-out" if len(uncalibrated) < len(references) else None
+        stale = tuple(sorted(uncalibrated.keys() & set(groups) - self.fresh))
+        return Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated, stale=stale)
 
     def reasons(self, references: Mapping[str, int], *, k: int, alpha: float) -> dict[str, str]:
         """Why classes promise nothing: class -> references it holds, to class -> reason; calibrated ones left out."""

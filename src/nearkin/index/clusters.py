@@ -103,13 +103,13 @@ def attention(references: References, queries: FloatArray) -> NDArray[np.float64
     return shares
 
 
-def neighbors(references: References, found: Found) -> list[tuple[Neighbor, ...]]:
-    """The (q, m) nearest references in full."""
+def neighbors(references: References, positions: IntArray, apart: FloatArray) -> list[tuple[Neighbor, ...]]:
+    """(q, m) positions of references and their distances -> the references in full."""
     ids, labels, sources, groups = references.ids, references.labels, references.sources, references.groups
     return [
         tuple(
             Neighbor(int(ids[at]), labels[at], distance, sources[at], groups[at])
-            for at, distance in zip(positions, apart, strict=True)
+            for at, distance in zip(places, far, strict=True)
         )
-        for positions, apart in zip(found.positions.tolist(), found.distances.tolist(), strict=True)
+        for places, far in zip(positions.tolist(), apart.tolist(), strict=True)
     ]

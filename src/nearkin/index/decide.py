@@ -104,10 +104,13 @@ class Judge:
 
     @property
     def _class(self) -> str:
-        return "calibrated class" if self.promise.uncalibrated else "class"
+        kind = "calibrated class" if self.promise.uncalibrated else "class"
+        return f"{kind} asked about" if self.promise.left_out else kind
 
     @cached_property
     def _open(self) -> str:
         """The classes that nothing is known of."""
-        names = listing(repr(label) for label in self.promise.uncalibrated)
-        return f"; uncalibrated, so not ruled out: {names}" if names else ""
+        bare, left = (listing(map(repr, names)) for names in (self.promise.uncalibrated, self.promise.left_out))
+        return (f"; uncalibrated, so not ruled out: {bare}" if bare else "") + (
+            f"; not asked about: {left}" if left else ""
+        )

@@ -10,11 +10,14 @@ from typing import Any
 
 from nearkin.contracts import ClassRule, Embed, Metric, Promise
 from nearkin.index import answering, calibrating, lifecycle, storage
+from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
+from nearkin.index.answering import Asked
 from nearkin.index.engine import FlatEngine
-from nearkin.index.inputs import Given, named_texts, read, refuse, vector_problems
+from nearkin.index.inputs import Given, named_texts, read, refuse
 from nearkin.index.references import References
 from nearkin.index.settings import Settings, alpha_problem, count_problem
 from nearkin.index.state import State
+from nearkin.index.where import Where
 
 ModelFiles = Callable[[], Mapping[str, bytes]]
 
@@ -161,24 +164,48 @@ class Index:
 
     # ------------------------------------------------------------------------------------------- answers
 
-    def query(self, images_or_embeddings: Any, *, k: int = 5, alpha: float | None = None) -> Any:
+    def query(
+        self, images_or_embeddings: Any, *, k: int = 5, alpha: float | None = None, where: Where | None = None
+    ) -> Any:
         """One image or (d,) embedding -> one `Answer`; a list or an (n, d) array -> a list of them.
 
         `k`: how many neighbours an answer shows; all where the index holds fewer. `alpha`: decide at another
-        level than the index's own, from the same scores.
+        level than the index's own, from the same scores. `where`: ask about some references alone, by label, group
+        or source: `{"label": ["covid", "normal"], "source": "ward-3/*"}`. Classes that the filter leaves out are not
+        asked about; one that it takes a part of is uncalibrated.
         """
         refuse([count_problem("k", k), alpha_problem(alpha) if alpha is not None else ""])
-        if isinstance(images_or_embeddings, (list, tuple)) and not images_or_embeddings:
-            return []
+        asked = self._asked(images_or_embeddings, where)
+        level = self.alpha if alpha is None else float(alpha)
+        answers = answering.answer(asked.state, asked.vectors, neighbors=int(k), alpha=level)
+        return answers[0] if asked.one else answers
+
+    def range(self, images_or_embeddings: Any, radius: float, *, where: Where | None = None) -> Any:
+        """All references at most `radius` away, in the index's metric: a tuple of `Neighbor`, nearest first.
+
+        One in gives one tuple; a list in gives a list of them.
+        """
+        refuse([answering.radius_problem(radius)])
+        asked = self._asked(images_or_embeddings, where)
+        found = list(answering.within(asked.state, asked.vectors, radius))
+        return found[0] if asked.one else found
+
+    def alpha_table(
+        self, queries: Any = None, *, alphas: Sequence[float] = ALPHAS, images: int = 100
+    ) -> list[AlphaRow]:
+        """What each alpha costs, to choose one: false flags a class, and the review load of the queries given.
+
+        The range of false flags is for so many new `images` of a class.
+        """
+        refuse([*map(alpha_problem, alphas), count_problem("images", images)])
+        asked = None if queries is None else self._asked(queries, None)
+        return alpha_table(self._state, alphas, int(images), asked)
+
+    def _asked(self, images_or_embeddings: Any, where: Where | None) -> Asked:
         state = self._state
         state.require_references()
-        given = self._read(images_or_embeddings)
-        refuse(vector_problems(given.vectors, state.settings.dim, state.settings.metric))
-        if not len(given):
-            return []
-        level = state.settings.alpha if alpha is None else float(alpha)
-        answers = answering.answer(state, given.vectors, neighbors=int(k), alpha=level)
-        return answers[0] if given.one else answers
+        given = read(images_or_embeddings, state.settings.dim, self._embed)
+        return Asked.of(state if where is None else state.part(where), given)
 
     # -------------------------------------------------------------------------------------------- inputs
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+
+from nearkin.contracts import Promise
 from nearkin.errors import IndexCallError
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Judge
@@ -15,6 +19,10 @@ from nearkin.index.engine import FlatEngine
 from nearkin.index.references import References
 from nearkin.index.settings import Settings
 from nearkin.index.trained import Trained
+from nearkin.index.where import chosen, narrowed, plain
+
+PARTS_KEPT = 4
+"""Filters whose references are held ready, so that asking again costs a search alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +35,10 @@ class State:
     trained: Trained
     engine: FlatEngine
     """Made for these references."""
+    whole: State | None = None
+    """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
+    _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
     def empty(cls, settings: Settings, trained_digests: Iterable[str]) -> State:
@@ -45,10 +56,26 @@ class State:
     def judge(self, alpha: float) -> Judge:
         """The judge at this alpha, made once."""
         if alpha not in self._judges:
-            settings = self.settings
-            promise = self.calibration.promise(self.references.class_sizes, k=settings.k, alpha=alpha)
-            self._judges[alpha] = Judge(settings.metric, settings.class_rule, promise)
+            self._judges[alpha] = Judge(self.settings.metric, self.settings.class_rule, self._promise(alpha))
         return self._judges[alpha]
+
+    def _promise(self, alpha: float) -> Promise:
+        sizes = self.references.class_sizes
+        if self.whole is not None:
+            return narrowed(self.whole.judge(alpha).promise, self.whole.references.class_sizes, sizes)
+        return self.calibration.promise(sizes, k=self.settings.k, alpha=alpha)
+
+    def part(self, where: Any) -> State:
+        """The references that a filter lets through, as a state of their own; the last few are kept."""
+        wanted = plain(where)
+        key = repr(sorted(wanted.items()))
+        if key not in self._parts:
+            references = self.references.without(np.flatnonzero(~chosen(self.references, wanted)))
+            engine = FlatEngine(references, self.settings.metric)
+            while len(self._parts) >= PARTS_KEPT:
+                self._parts.pop(next(iter(self._parts)), None)
+            self._parts[key] = replace(self, references=references, engine=engine, whole=self)
+        return self._parts[key]
 
     def require_references(self) -> None:
         """`IndexCallError` where there are none."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from nearkin.components.evaluators.open_set import OpenSet, expected_range, rejected_ranks, weighted_auroc
+from nearkin.components.evaluators.open_set import OpenSet, expected_range, weighted_auroc
 from nearkin.components.evaluators.options import ResampledOptions
 
 
@@ -119,12 +119,6 @@ def test_the_auroc_of_all_resamples_at_once_is_scikit_learns(data):
     weights[:, :2] += 1
     reference = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
     assert weighted_auroc(scores, positive, weights) == pytest.approx(reference, abs=1e-12)
-
-
-def test_rejected_ranks_are_exact_for_every_percentage():
-    for percent in range(1, 100):
-        for n in range(1, 300):
-            assert rejected_ranks(percent / 100, n) == Fraction(percent, 100) * (n + 1) // 1
 
 
 def below(n, m, ranks, count):

@@ -139,29 +139,15 @@ def weighted_auroc(scores: NDArray[Any], positive: NDArray[np.bool_], weights: I
     return aurocs
 
 
-def rejected_ranks(alpha: float, n: int) -> int:
-    """floor(alpha (n + 1)): how many of the n + 1 possible p-values k / (n + 1) are at most alpha.
-
-    Compared as the index compares, so that a rounded product (0.29 * 100 < 29) does not move it.
-    """
-    nearest = round(alpha * (n + 1))
-    return nearest if nearest / (n + 1) <= alpha else nearest - 1
-
-
 def expected_range(alpha: float, n_calibration: int, m: int) -> dict[str, Any]:
-    """The exact central 95% range of the share of m test images with p at most alpha, were all exchangeable.
+    """The exact central 95% range of the share of m test images with p at most alpha, were all exchangeable."""
+    from nearkin.index.alphas import false_flags
 
-    The count is then BetaBinomial(m, l, n + 1 - l) with l = floor(alpha (n + 1)): Angelopoulos & Bates 2023,
-    "Conformal prediction: a gentle introduction", on checking for correct coverage.
-    """
-    from scipy.stats import betabinom
-
-    ranks = rejected_ranks(alpha, n_calibration)
-    low, high = betabinom.ppf([0.025, 0.975], m, ranks, n_calibration + 1 - ranks) if ranks else (0.0, 0.0)
+    found = false_flags(alpha, n_calibration, m)
     return {
-        "low": float(low) / m,
-        "high": float(high) / m,
-        "expected": ranks / (n_calibration + 1),
+        "low": found.low,
+        "high": found.high,
+        "expected": found.expected,
         "alpha": alpha,
         "n_calibration": n_calibration,
         "m": m,
