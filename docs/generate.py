@@ -55,6 +55,7 @@ def generated() -> Iterator[str]:
             said = describe(component)
             structure = f" Yields {said['yields']}." if said["yields"] else ""
             structure += f" Takes {', '.join(said['takes'])}." if said["takes"] else ""
+            structure += f" Compares by {', '.join(said['metrics'])}." if said["metrics"] else ""
             yield f"**`{component.name}`** (from {component.distribution}): {component.summary}{structure}"
             yield ""
             yield from option_table(component.options.model_json_schema())

@@ -19,6 +19,7 @@ HOOK_OF_KIND: dict[Kind, str] = {
     "loss": "nearkin_losses",
     "method": "nearkin_methods",
     "evaluator": "nearkin_evaluators",
+    "engine": "nearkin_engines",
 }
 
 
@@ -45,3 +46,8 @@ def nearkin_methods(register: Register) -> None:
 @hookspec
 def nearkin_evaluators(register: Register) -> None:
     """Register evaluators: `factory(options, build) -> Evaluator`."""
+
+
+@hookspec
+def nearkin_engines(register: Register) -> None:
+    """Register index engines, each with the `metrics` it can compare by: `factory(options, build) -> Engine`."""

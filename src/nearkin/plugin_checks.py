@@ -6,12 +6,13 @@ import inspect
 import re
 from typing import Any, get_args
 
-from nearkin.contracts import Component, Options, StructureKind
+from nearkin.contracts import Component, Metric, Options, StructureKind
 from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND, PROJECT
 
 PREFIX = f"{PROJECT}_"
 STRUCTURES = get_args(StructureKind)
+METRICS = get_args(Metric)
 
 
 def hook_problems(plugin: Any) -> list[str]:
@@ -46,7 +47,7 @@ def _nearest_hook(name: str) -> str:
 
 def component_problems(component: Component) -> list[str]:
     """What a registration must say to be usable, before a recipe meets it."""
-    found = [_name_problem(component), *_structure_problems(component)]
+    found = [_name_problem(component), *_structure_problems(component), *_metric_problems(component)]
     found += [_options_problem(component.options), _factory_problem(component.factory)]
     if not isinstance(component.summary, str):
         found.append("its summary must be a line of text")
@@ -69,6 +70,16 @@ def _structure_problems(component: Component) -> list[str]:
         return ["say what its batches are: yields='labels', 'pairs', 'triplets' or 'episode'"]
     if not component.takes and (component.kind == "loss" or (component.kind == "method" and not component.uses_loss)):
         return ["say which structures it takes, for instance takes=('pairs',)"]
+    return []
+
+
+def _metric_problems(component: Component) -> list[str]:
+    wrong = [metric for metric in component.metrics if metric not in METRICS]
+    choices = ", ".join(map(repr, METRICS))
+    if wrong:
+        return [f"no such metric: {', '.join(map(repr, wrong))}. There are {choices}; metrics is a tuple of them"]
+    if component.kind == "engine" and not component.metrics:
+        return [f"say which metrics it can compare by, for instance metrics=('l2',). There are {choices}"]
     return []
 
 

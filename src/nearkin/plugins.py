@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from nearkin import components, hookspecs
-from nearkin.contracts import API_VERSION, Component, Factory, Kind, Options, Register, StructureKind
+from nearkin.contracts import API_VERSION, Component, Factory, Kind, Metric, Options, Register, StructureKind
 from nearkin.errors import PluginError
 from nearkin.hookspecs import HOOK_OF_KIND, PROJECT
 from nearkin.plugin_checks import component_problems, hook_problems
@@ -210,9 +210,20 @@ class _Visit:
             yields: StructureKind | None = None,
             takes: Sequence[StructureKind] = (),
             uses_loss: bool = False,
+            metrics: Sequence[Metric] = (),
         ) -> None:
             made = Component(
-                kind, name, self.distribution, self.version, summary, options, factory, yields, tuple(takes), uses_loss
+                kind,
+                name,
+                self.distribution,
+                self.version,
+                summary,
+                options,
+                factory,
+                yields=yields,
+                takes=tuple(takes),
+                uses_loss=uses_loss,
+                metrics=tuple(metrics),
             )
             problems = component_problems(made)
             self.problems += problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 from nearkin.contracts import Component, Kind
 from nearkin.errors import PluginError, did_you_mean
@@ -111,6 +112,7 @@ class Registries:
     loss: Registry = field(default_factory=lambda: Registry("loss"))
     method: Registry = field(default_factory=lambda: Registry("method"))
     evaluator: Registry = field(default_factory=lambda: Registry("evaluator"))
+    engine: Registry = field(default_factory=lambda: Registry("engine"))
     plugins: list[PluginStatus] = field(default_factory=list)
 
     def of(self, kind: Kind) -> Registry:
@@ -120,7 +122,7 @@ class Registries:
 
     def all(self) -> tuple[Registry, ...]:
         """Every registry, in the order of the hooks."""
-        return (self.backbone, self.sampler, self.loss, self.method, self.evaluator)
+        return tuple(self.of(kind) for kind in get_args(Kind))
 
     def conflicts(self) -> list[str]:
         """Every bare name that more than one distribution offers."""

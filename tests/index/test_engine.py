@@ -16,16 +16,16 @@ from nearkin.index import Index
 from nearkin.index import clusters as clusters_module
 from nearkin.index.clusters import attention, look_up
 from nearkin.index.distances import distances
-from nearkin.index.engine import FlatEngine
+from nearkin.index.searcher import Searcher
 
 METRICS: tuple[Metric, ...] = ("l1", "l2", "cosine")
 SKLEARN = {"l1": "manhattan", "l2": "euclidean", "cosine": "cosine"}
 
 
-def engine_of(vectors: Any, metric: Metric, labels: Any = None, ids: Any = None) -> FlatEngine:
+def engine_of(vectors: Any, metric: Metric, labels: Any = None, ids: Any = None) -> Searcher:
     index = Index(metric=metric, class_rule="nearest", dim=vectors.shape[1])
     index.add(vectors, ["a"] * len(vectors) if labels is None else labels, ids=ids)
-    return FlatEngine(index.references, metric)
+    return index._state.searcher
 
 
 @pytest.mark.parametrize("metric", METRICS)

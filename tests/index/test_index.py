@@ -284,7 +284,7 @@ def test_the_raw_faiss_index_holds_the_store(make: Callable[..., Index]) -> None
 def test_what_is_done_to_the_raw_faiss_index_does_not_change_answers(draw: Draw) -> None:
     index = plain()
     index.add(draw("a", 200, 0), ["a"] * 200)
-    before = index._state.engine.search(draw("a", 5, 1), 3)
+    before = index._state.searcher.search(draw("a", 5, 1), 3)
     index.faiss.remove_ids(np.arange(190))
-    after = index._state.engine.search(draw("a", 5, 1), 3)
+    after = index._state.searcher.search(draw("a", 5, 1), 3)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))

@@ -178,28 +178,14 @@ def test_a_file_that_the_manifest_does_not_list_is_missed(make: Callable[..., In
         load(tmp_path)
 
 
-def faiss_bytes(index: Index, **change: Any) -> bytes:
-    other = Index(metric=change.get("metric", "l1"), class_rule="nearest", dim=change.get("dim", 3))
-    n = change.get("n", 30)
-    vectors = change.get("vectors", index.references.vectors[:n])[:, : change.get("dim", 3)]
-    other.add(vectors, ["a"] * n, ids=change.get("ids", range(n)))
-    return other._state.engine.to_bytes()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"metric": "l2"}, {"dim": 2}, {"n": 29}, {"ids": range(5, 35)}, {"vectors": VECTORS}, {"raw": b"IxM2 and nothing"},
-     {"raw": b""}, {"raw": b"IxF2"}],
-)  # fmt: skip
-def test_a_faiss_cache_that_is_not_the_stores_is_made_anew(
-    change: dict[str, Any], make: Callable[..., Index], draw: Draw, tmp_path: Path
+@pytest.mark.parametrize("cached", [b"IxM2 and nothing", b"", b"IxF2"])
+def test_what_the_cache_holds_decides_nothing(
+    cached: bytes, make: Callable[..., Index], draw: Draw, tmp_path: Path
 ) -> None:
     index = make()
     index.save(tmp_path)
-    rewritten(tmp_path, "faiss.index", change["raw"] if "raw" in change else faiss_bytes(index, **change))
-    loaded = load(tmp_path)
-    assert loaded._state.engine.to_bytes() == index._state.engine.to_bytes()
-    assert loaded.query(draw("a", 3, 5)) == index.query(draw("a", 3, 5))
+    rewritten(tmp_path, "faiss.index", cached)
+    assert load(tmp_path).query(draw("a", 3, 5)) == index.query(draw("a", 3, 5))
 
 
 # -------------------------------------------------------------------------------------------------- saving

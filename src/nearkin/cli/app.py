@@ -98,7 +98,7 @@ def schema(plugin: Plugins = None) -> None:
 
 @app.command()
 def components(
-    kind: Annotated[Optional[str], typer.Argument(help="backbones, samplers, losses, methods or evaluators.")] = None,  # noqa: UP045
+    kind: Annotated[str | None, typer.Argument(help="losses, engines, or another plural kind.")] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:

@@ -63,6 +63,7 @@ def describe(component: Component) -> dict[str, Any]:
         "summary": component.summary,
         "yields": component.yields,
         "takes": list(component.takes),
+        "metrics": list(component.metrics),
         "options": properties,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nearkin.components.backbones import register_backbones
+from nearkin.components.engines import register_engines
 from nearkin.components.evaluators import register_evaluators
 from nearkin.components.losses import register_losses
 from nearkin.components.methods import register_methods
@@ -41,3 +42,9 @@ def nearkin_methods(register: Register) -> None:
 def nearkin_evaluators(register: Register) -> None:
     """The built-in evaluators."""
     register_evaluators(register)
+
+
+@hookimpl
+def nearkin_engines(register: Register) -> None:
+    """The built-in engines."""
+    register_engines(register)

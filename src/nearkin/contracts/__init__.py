@@ -11,6 +11,7 @@ from __future__ import annotations
 from nearkin.contracts.answers import Answer, Neighbor, Promise, Way
 from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
 from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, Register
+from nearkin.contracts.engines import Engine, EngineChoice, Hits
 from nearkin.contracts.figures import Evaluator, Figure, QueryableIndex, View
 from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
 from nearkin.contracts.types import (
@@ -36,11 +37,14 @@ __all__ = [
     "Component",
     "Embed",
     "Embedded",
+    "Engine",
+    "EngineChoice",
     "Episode",
     "Evaluator",
     "Factory",
     "Figure",
     "FloatArray",
+    "Hits",
     "ImageLike",
     "InputSpec",
     "IntArray",

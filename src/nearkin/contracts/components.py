@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from nearkin.contracts.parts import Loss
-from nearkin.contracts.types import InputSpec, IntArray, Options, StructureKind
+from nearkin.contracts.types import InputSpec, IntArray, Metric, Options, StructureKind
 
 API_VERSION = 1
 """What a plugin module must declare as `nearkin_api`."""
@@ -29,11 +29,13 @@ class Build:
     embedding_dim: int | None = None
     loss: Loss | None = None
     """The recipe's loss, for a method that takes one."""
+    metric: Metric | None = None
+    """How the index compares, for an engine."""
     weights_follow: bool = False
     """A saved model's weights are loaded right after: none need be fetched from elsewhere."""
 
 
-Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator"]
+Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator", "engine"]
 Factory: TypeAlias = Callable[[Any, Build], Any]
 
 
@@ -55,6 +57,8 @@ class Component:
     """Losses and methods: the structures they can use. Empty for a method that leaves it to its loss."""
     uses_loss: bool = False
     """Methods: whether the recipe must name a loss (else it must not)."""
+    metrics: tuple[Metric, ...] = ()
+    """Engines: what they can compare by."""
 
     @property
     def qualified(self) -> str:
@@ -75,5 +79,6 @@ class Register(Protocol):
         yields: StructureKind | None = None,
         takes: Sequence[StructureKind] = (),
         uses_loss: bool = False,
+        metrics: Sequence[Metric] = (),
     ) -> None:
         """Bind one component's name. What cannot be used is refused, with the plugin named."""

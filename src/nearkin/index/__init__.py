@@ -1,8 +1,24 @@
-"""The index: labelled embeddings, answered exactly, with a promise about what it calls unknown."""
+"""The index: labelled embeddings, answered exactly, with a promise about what it calls unknown.
+
+Names are loaded on first use: listing the built-in engines loads no numpy.
+"""
 
 from __future__ import annotations
 
-from nearkin.index.index import Index
-from nearkin.index.opening import load, save
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearkin.index.index import Index as Index
+    from nearkin.index.opening import load as load
+    from nearkin.index.opening import save as save
+
+_HOME = {"Index": "nearkin.index.index", "load": "nearkin.index.opening", "save": "nearkin.index.opening"}
 
 __all__ = ["Index", "load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nearkin.index' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -36,7 +36,7 @@ class Asked:
 def evidence(state: State, vectors: FloatArray, *, neighbors: int) -> Evidence:
     """(q, d), checked -> all that a decision at any alpha rests on."""
     references, settings = state.references, state.settings
-    found = clusters.look_up(state.engine, vectors, k=settings.k, neighbors=neighbors)
+    found = clusters.look_up(state.searcher, vectors, k=settings.k, neighbors=neighbors)
     return Evidence(
         classes=references.classes,
         codes=clusters.name(settings.class_rule, references, vectors, found.nearest, settings.metric),

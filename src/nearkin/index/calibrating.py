@@ -29,7 +29,7 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     check_labels(new, state.references)
     check_independent(new, state.references, state.trained, state.settings.metric)
     settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
-    scored = state.calibration.replaced(new).scored(state.engine, settings.k, set(new.labels))
+    scored = state.calibration.replaced(new).scored(state.searcher, settings.k, set(new.labels))
     return replace(state, calibration=scored, settings=settings)
 
 
@@ -38,4 +38,4 @@ def recalibrate(state: State) -> State:
     state.require_references()
     calibration = state.calibration
     check_independent(calibration, state.references, state.trained, state.settings.metric)
-    return replace(state, calibration=calibration.scored(state.engine, state.settings.k, set(calibration.labels)))
+    return replace(state, calibration=calibration.scored(state.searcher, state.settings.k, set(calibration.labels)))

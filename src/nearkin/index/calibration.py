@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, IntArray, Promise, Way
 from nearkin.index.clusters import look_up
-from nearkin.index.engine import FlatEngine
+from nearkin.index.searcher import Searcher
 
 TEXTS = ("labels", "groups", "digests", "sources")
 SEED = 20240229
@@ -94,15 +94,15 @@ class Calibration:
             **texts,
         )
 
-    def scored(self, engine: FlatEngine, k: int, labels: Set[str]) -> Calibration:
+    def scored(self, searcher: Searcher, k: int, labels: Set[str]) -> Calibration:
         """The items of these labels scored against the engine's references, where their class holds k; others as is."""
-        code_of = {label: code for code, label in enumerate(engine.references.classes)}
-        able = {label for label, n in engine.references.class_sizes.items() if n >= k and label in labels}
+        code_of = {label: code for code, label in enumerate(searcher.references.classes)}
+        able = {label for label, n in searcher.references.class_sizes.items() if n >= k and label in labels}
         items = [item for item, label in enumerate(self.labels) if label in able]
         scores = self.scores.copy()
         if items:
             codes = [code_of[self.labels[item]] for item in items]
-            scores[items] = look_up(engine, self.vectors[items], k=k).kth[np.arange(len(items)), codes]
+            scores[items] = look_up(searcher, self.vectors[items], k=k).kth[np.arange(len(items)), codes]
         return replace(self, scores=scores, fresh=(self.fresh - labels) | (able & set(self.labels)))
 
     # -------------------------------------------------------------------------------------------- answers

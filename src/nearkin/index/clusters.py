@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import ClassRule, FloatArray, IntArray, Metric, Neighbor
 from nearkin.index.distances import distances, row_chunks
-from nearkin.index.engine import FlatEngine
 from nearkin.index.references import References
+from nearkin.index.searcher import Searcher
 
 FEW = 4096
 """Up to this many references all are looked at; beyond it, the search grows from here."""
@@ -32,20 +32,20 @@ class Found:
     """(q, m) how far they are."""
 
 
-def look_up(engine: FlatEngine, queries: FloatArray, *, k: int, neighbors: int = 1) -> Found:
+def look_up(searcher: Searcher, queries: FloatArray, *, k: int, neighbors: int = 1) -> Found:
     """Exact distances from (q, d) queries to every class, and their nearest references."""
-    chunks = row_chunks(len(queries), len(engine.references), HELD)
-    parts = [_look_up(engine, queries[rows], k, neighbors) for rows in chunks]
+    chunks = row_chunks(len(queries), len(searcher.references), HELD)
+    parts = [_look_up(searcher, queries[rows], k, neighbors) for rows in chunks]
     return Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in Found.__annotations__))
 
 
-def _look_up(engine: FlatEngine, queries: FloatArray, k: int, neighbors: int) -> Found:
+def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int) -> Found:
     """Search further and further until every class has shown its k-th nearest, or all it has."""
-    references = engine.references
+    references = searcher.references
     n, ask = len(references), max(FEW, neighbors)
     while True:
         ask = ask if ask <= n // 8 else n  # beyond that, looking at everything is quicker
-        positions, found = engine.search(queries, ask)
+        positions, found = searcher.search(queries, ask)
         grid = _by_class(references, positions, found)
         kth = _kth(references, grid, k)
         if ask == n or np.isfinite(kth).all():

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nearkin.contracts import ClassRule, Embed, Metric, Promise
+from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, Promise
+from nearkin.errors import IndexCallError
 from nearkin.index import answering, calibrating, lifecycle, storage
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
-from nearkin.index.engine import FlatEngine
+from nearkin.index.engines import engine_choice
 from nearkin.index.inputs import Given, named_texts, read, refuse
 from nearkin.index.references import References
+from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings, alpha_problem, count_problem
 from nearkin.index.state import State
 from nearkin.index.where import Where
@@ -42,8 +44,12 @@ class Index:
         trained_digests: AbstractSet[str] = frozenset(),
         model_files: ModelFiles | None = None,
         model_digest: str = "",
+        engine: EngineChoice | str = "flat",
     ) -> None:
-        self._state = State.empty(Settings(metric, class_rule, dim, alpha, k), trained_digests)
+        settings = Settings(metric, class_rule, dim, alpha, k)
+        self._engine = engine if isinstance(engine, EngineChoice) else engine_choice(engine)
+        made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
+        self._state = State.empty(settings, trained_digests, made)
         self._embed = embed
         self._model_files = model_files
         self.model_digest = model_digest
@@ -83,9 +89,10 @@ class Index:
     @property
     def faiss(self) -> Any:
         """A copy of the raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1)."""
-        import faiss
-
-        return faiss.clone_index(self._state.engine.faiss)
+        raw = getattr(self._state.searcher.engine, "faiss", None)
+        if raw is None:
+            raise IndexCallError(f"the engine {self._engine.type!r} is not made of FAISS.")
+        return raw
 
     # ---------------------------------------------------------------------------------------- references
 
@@ -216,6 +223,8 @@ class Index:
 
     def save(self, folder: Path | str, *, with_model: bool = True) -> None:
         """Write everything into a folder of its own, the model too, so that it opens on another machine."""
+        import faiss
+
         model = self._model_files() if with_model and self._model_files else {}
         state = self._state
         contents = storage.Contents(
@@ -223,7 +232,7 @@ class Index:
             references=state.references,
             calibration=state.calibration,
             trained=state.trained,
-            faiss=state.engine.to_bytes(),
+            faiss=faiss.serialize_index(self.faiss).tobytes(),
             model=model,
             model_digest=self.model_digest,
         )
@@ -238,7 +247,8 @@ class Index:
             model_files=model_files,
             model_digest=contents.model_digest,
         )
-        engine = FlatEngine(contents.references, index.metric, contents.faiss)
-        held = (contents.references, contents.calibration, contents.trained)
-        index._state = State(contents.settings, *held, engine)
+        references = contents.references
+        engine = index._state.searcher.engine.holding(references.ids, references.vectors)
+        searcher = Searcher(references, engine, index.metric)
+        index._state = State(contents.settings, references, contents.calibration, contents.trained, searcher)
         return index

@@ -34,7 +34,7 @@ def add(
         metric=state.settings.metric,
     )
     remembered = _remember_new(state, references, new_ids)
-    return remembered.with_references(references, changed=named["labels"]), new_ids
+    return remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"]), new_ids
 
 
 def _remember_new(state: State, references: References, new_ids: Sequence[int]) -> State:
@@ -60,7 +60,8 @@ def remove(
     what, wanted = chosen[0]
     positions = state.references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
     gone = {state.references.labels[place] for place in positions}
-    return state.with_references(state.references.without(positions), changed=gone), len(positions)
+    left = state.references.without(positions)
+    return state.with_references(left, state.references.ids[positions], gone), len(positions)
 
 
 def remember_trained(state: State, given: Given, named: Mapping[str, Any]) -> State:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.contracts import Promise
+from nearkin.contracts import Engine, IntArray, Promise
 from nearkin.errors import IndexCallError
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Judge
-from nearkin.index.engine import FlatEngine
+from nearkin.index.engines.flat import FlatEngine
 from nearkin.index.references import References
+from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
 from nearkin.index.trained import Trained
 from nearkin.index.where import chosen, narrowed, plain
@@ -33,25 +34,26 @@ class State:
     references: References
     calibration: Calibration
     trained: Trained
-    engine: FlatEngine
-    """Made for these references."""
+    searcher: Searcher
+    """Over these references."""
     whole: State | None = None
     """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
     _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
-    def empty(cls, settings: Settings, trained_digests: Iterable[str]) -> State:
+    def empty(cls, settings: Settings, trained_digests: Iterable[str], engine: Engine) -> State:
         """No references yet."""
         references = References.empty(settings.dim)
         trained = Trained.empty(settings.dim, trained_digests)
-        engine = FlatEngine(references, settings.metric)
-        return cls(settings, references, Calibration.empty(settings.dim), trained, engine)
+        searcher = Searcher(references, engine, settings.metric)
+        return cls(settings, references, Calibration.empty(settings.dim), trained, searcher)
 
-    def with_references(self, references: References, changed: Iterable[str]) -> State:
-        """Other references, the `changed` classes stale."""
-        engine = FlatEngine(references, self.settings.metric)
-        return replace(self, references=references, engine=engine, calibration=self.calibration.stale(changed))
+    def with_references(self, references: References, ids: IntArray, labels: Iterable[str]) -> State:
+        """Other references: those of `ids` came or went, so the classes of `labels` are stale."""
+        engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)
+        searcher = Searcher(references, engine, self.settings.metric)
+        return replace(self, references=references, searcher=searcher, calibration=self.calibration.stale(labels))
 
     def judge(self, alpha: float) -> Judge:
         """The judge at this alpha, made once."""
@@ -71,10 +73,11 @@ class State:
         key = repr(sorted(wanted.items()))
         if key not in self._parts:
             references = self.references.without(np.flatnonzero(~chosen(self.references, wanted)))
-            engine = FlatEngine(references, self.settings.metric)
+            flat = FlatEngine(self.settings.metric, references.ids, references.vectors)
+            searcher = Searcher(references, flat, self.settings.metric)
             while len(self._parts) >= PARTS_KEPT:
                 self._parts.pop(next(iter(self._parts)), None)
-            self._parts[key] = replace(self, references=references, engine=engine, whole=self)
+            self._parts[key] = replace(self, references=references, searcher=searcher, whole=self)
         return self._parts[key]
 
     def require_references(self) -> None:

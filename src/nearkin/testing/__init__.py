@@ -8,8 +8,9 @@ class TestMySampler(SamplerContract):
 from __future__ import annotations
 
 from nearkin.testing.backbone import BackboneContract
+from nearkin.testing.engine import EngineContract
 from nearkin.testing.loss import LossContract
 from nearkin.testing.method import MethodContract
 from nearkin.testing.sampler import SamplerContract
 
-__all__ = ["BackboneContract", "LossContract", "MethodContract", "SamplerContract"]
+__all__ = ["BackboneContract", "EngineContract", "LossContract", "MethodContract", "SamplerContract"]

@@ -1,0 +1,14 @@
+"""The built-in engines keep the contract."""
+
+from __future__ import annotations
+
+from nearkin.contracts import Build, Engine
+from nearkin.index.engines import METRICS, engine_choice
+from nearkin.testing import EngineContract
+
+
+class TestFlat(EngineContract):
+    metrics = METRICS
+
+    def make(self, build: Build) -> Engine:
+        return engine_choice("flat").make(build)
