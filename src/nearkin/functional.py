@@ -9,9 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nearkin.contracts import ClassRule, Metric
+from nearkin.contracts import ClassRule, Episode, Metric
 
-__all__ = ["class_means", "class_scores", "pairwise_distances"]
+__all__ = ["class_means", "class_scores", "episode_parts", "pairwise_distances"]
+
+
+def episode_parts(embeddings: Tensor, labels: Tensor, episode: Episode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(b, d), (b,) codes, positions -> support (s, d), its codes (s,) 0..c-1, queries (q, d), their codes (q,)."""
+    support, query = episode
+    codes = torch.unique(labels[torch.cat([support, query])], return_inverse=True)[1]
+    return embeddings[support], codes[: len(support)], embeddings[query], codes[len(support) :]
 
 
 def pairwise_distances(queries: Tensor, references: Tensor, metric: Metric) -> Tensor:

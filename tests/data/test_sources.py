@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nearkin.contracts import InputSpec
+from nearkin.contracts import InputSpec, parent_of
 from nearkin.data import ImageStore, Item, load_data, open_source
 from nearkin.errors import DataError
 from nearkin.recipe.model import DataOptions
@@ -59,16 +59,37 @@ def test_a_file_that_is_no_image_is_listed_and_so_told_as_bad(save: Save, gray: 
         ImageStore.load(source, source.items, InputSpec((8, 8), 1, (0.0,), (1.0,)))
 
 
+def test_nested_folders_give_labels_with_what_they_lie_in(save: Save, gray: Bytes8, tmp_path: Path) -> None:
+    for name in ("greek/alpha/1.png", "greek/beta/1.png", "latin/a/1.png", "flat/1.png"):
+        save(name, gray)
+    found = [(item.key, item.label, parent_of(item.label)) for item in open_source(folder(tmp_path)).items]
+    assert sorted(found) == [
+        ("flat/1.png", "flat", ""),
+        ("greek/alpha/1.png", "greek/alpha", "greek"),
+        ("greek/beta/1.png", "greek/beta", "greek"),
+        ("latin/a/1.png", "latin/a", "latin"),
+    ]
+
+
 def test_everything_misplaced_in_a_folder_is_told_at_once(save: Save, gray: Bytes8, tmp_path: Path) -> None:
     save("cat/siamese/1.png", gray)
+    save("cat/1.png", gray)
     save("loose.png", gray)
     (tmp_path / "dog").mkdir()
+    (tmp_path / "fish" / "cod").mkdir(parents=True)
     assert trouble(folder(tmp_path)).splitlines() == [
         f"{tmp_path}: files that are in no class folder: loose.png. Move or remove them.",
-        f"{tmp_path}: folders inside class folders: cat/siamese. Nested classes are not supported yet; "
-        "put the images directly into their class's folder.",
-        f"{tmp_path}: class folders without images: dog. Fill or remove them.",
+        f"{tmp_path}: folders with both images and folders inside: cat. "
+        "A class's folder holds images alone; move the images or the folders.",
+        f"{tmp_path}: class folders without images: dog, fish/cod. Fill or remove them.",
     ]
+
+
+def test_a_link_that_leads_back_is_told(save: Save, gray: Bytes8, tmp_path: Path) -> None:
+    save("cat/1.png", gray)
+    (tmp_path / "pets" / "all").mkdir(parents=True)
+    (tmp_path / "pets" / "all" / "again").symlink_to(tmp_path / "pets", target_is_directory=True)
+    assert "leads back to" in trouble(folder(tmp_path))
 
 
 def test_an_empty_folder_and_a_file_are_no_folder_of_classes(save: Save, gray: Bytes8, tmp_path: Path) -> None:

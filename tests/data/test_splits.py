@@ -179,6 +179,66 @@ def test_labels_are_text_as_written() -> None:
     assert counts(drawn, "train") == {"007": 3, "7": 3}
 
 
+# --------------------------------------------------------------------------------- classes that do not train
+
+ALPHABETS = [
+    item(f"{alphabet}/{letter}/{drawer}", f"{alphabet}/{letter}", f"{alphabet} {drawer}")
+    for alphabet in ("greek", "latin", "korean")
+    for letter in "abcd"
+    for drawer in range(6)
+]
+"""A drawer drew every letter of one alphabet."""
+
+
+def test_patterns_name_classes_and_a_star_stops_at_a_slash() -> None:
+    drawn = split_items(ALPHABETS, options(known=("greek/*", "latin/a"), select=0, calibrate=0), 0)
+    assert drawn.classes == ("greek/a", "greek/b", "greek/c", "greek/d", "latin/a")
+    assert set(drawn.left_out) == {"korean/a", "korean/b", "korean/c", "korean/d", "latin/b", "latin/c", "latin/d"}
+    assert "data.known: no image has a label that fits the pattern '*'" in trouble(ALPHABETS, options(known=("*",)))
+
+
+def test_base_classes_train_others_choose_and_others_again_are_asked_about() -> None:
+    said = options(
+        known=("greek/*",), select_classes=("latin/*",), unknown=("korean/*",), shots="all", select=2, calibrate=0
+    )
+    drawn = split_items(ALPHABETS, said, 0)
+    assert counts(drawn, "train") == {f"greek/{c}": 6 for c in "abcd"}
+    assert counts(drawn, "select") == {f"latin/{c}": 2 for c in "abcd"}
+    assert counts(drawn, "test") == {f"korean/{c}": 6 for c in "abcd"}
+    assert drawn.codes("train").max() == drawn.codes("select").max() == 3
+    assert drawn.unused == 16
+    every = split_items(ALPHABETS, said.model_copy(update={"select": "all"}), 0)
+    assert every.unused == 0
+    assert every.items["train"] == drawn.items["train"]
+
+
+def test_an_exact_label_wins_over_a_pattern_and_two_patterns_may_not_fit_one_class() -> None:
+    said = options(known=("*/*",), select_classes=("greek/a", "greek/b"), unknown=("korean/d",), select=1, calibrate=0)
+    drawn = split_items(ALPHABETS, said, 0)
+    assert len(drawn.classes) == 9
+    assert drawn.select_classes == ("greek/a", "greek/b")
+    said = options(known=("*/*",), unknown=("korean/*",))
+    assert (
+        "patterns of known and unknown fit the same classes: korean/a, korean/b, korean/c, korean/d. "
+        "Let each fit those of one key alone."
+    ) in trouble(ALPHABETS, said)
+
+
+def test_all_shots_are_what_the_other_splits_leave() -> None:
+    drawn = split_items(ABC, options(shots="all", test=1), 0)
+    assert counts(drawn, "train") == {"a": 5, "b": 8, "c": 2}
+    assert counts(drawn, "test") == {"a": 1, "b": 1, "c": 1}
+    assert split_items(ABC, options(shots="all"), 0).items["test"] == ()
+    marked = [*ABC, *items_of("a", 2, "test"), *items_of("b", 3, "test"), *items_of("c", 1, "test")]
+    assert counts(split_items(marked, options(shots="all"), 0), "test") == {"a": 2, "b": 3, "c": 1}
+    assert "class 'c': train needs 1 images and has 0" in trouble(ABC, options(shots="all", test=3))
+
+
+def test_one_class_to_choose_by_is_refused() -> None:
+    said = options(known=("a", "b"), select_classes=("c",))
+    assert "at least two classes are needed to choose by, and 'c' is one" in trouble(ABC, said)
+
+
 # ------------------------------------------------------------------------------------- splits of the source
 
 

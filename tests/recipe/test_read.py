@@ -81,7 +81,7 @@ r.yaml:6:11 data.known.0: labels are text, exactly as written: write "007" in qu
 r.yaml:6:16 data.known.1: labels are text, exactly as written: write "5" in quotes.
 r.yaml:6:23 data.known.3: labels are text, exactly as written: write "1e-3" in quotes.
 r.yaml:7:12 data.unknown: wants 'rest' or a list, not the text 'rset'. Did you mean 'rest'?
-r.yaml:8:10 data.shots: wants a whole number, not the text '10'. Write it without quotes.
+r.yaml:8:10 data.shots: wants a whole number or 'all', not the text '10'. Write it without quotes.
 r.yaml:9:3 data.shoots: unknown key. Did you mean 'shots'?
 r.yaml:10:25 backbone.wdith: unknown key. Did you mean 'width'?
 r.yaml:10:45 backbone.channels: wants 1 or 3, not the number 2.
@@ -150,7 +150,7 @@ def test_every_part_that_is_missing_is_told(told: Told) -> None:
         ("name: small", "name: " + "x" * 101, "takes at most 100 characters, not 101."),
         ("name: small", 'name: "\\ud800"', "r.yaml:2:7 name: holds half a character (U+D800): write the whole"),
         ('["3", "007", "no"]', '["3", "3", "no"]', "r.yaml:6:16 data.known.1: the label '3' is listed twice."),
-        ('["3", "007", "no"]', '["3"]', "r.yaml:6:10 data.known: needs at least 2 entries, not 1."),
+        ('["3", "007", "no"]', '["3"]', "r.yaml:6:10 data.known: needs at least 2 classes, or a pattern"),
         ('["3", "007", "no"]', '"3"', "data.known: wants a list or null, not the text '3'. A list is written [a, b]."),
         ("unknown: rest", 'unknown: [x, "007"]', "r.yaml:7:16 data.unknown.1: the label '007' is in 'known' too."),
         (

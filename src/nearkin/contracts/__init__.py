@@ -25,6 +25,7 @@ from nearkin.contracts.types import (
     Split,
     Status,
     StructureKind,
+    parent_of,
 )
 
 __all__ = [
@@ -66,4 +67,5 @@ __all__ = [
     "Triplets",
     "View",
     "Way",
+    "parent_of",
 ]

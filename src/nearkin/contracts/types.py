@@ -27,6 +27,11 @@ Status: TypeAlias = Literal["known", "ambiguous", "unknown"]
 Split: TypeAlias = Literal["train", "select", "calibrate", "test"]
 
 
+def parent_of(label: str) -> str:
+    """What a nested class lies in: `alphabet` of `alphabet/character`, nothing where a label has no `/`."""
+    return label.rpartition("/")[0]
+
+
 class Options(BaseModel):
     """The base of every options model: unknown keys are errors, values are not coerced, nothing changes later."""
 

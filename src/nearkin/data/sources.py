@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -82,27 +83,44 @@ class Digits:
 
 
 def list_folder(root: Path) -> tuple[Item, ...]:
-    """A folder a class, its images directly inside, sorted. All that does not fit that is told at once."""
+    """A folder a class, its images directly inside, sorted; folders of classes may lie in folders.
+
+    A label is its folder's path inside `root`, as in `alphabet/character`. All that does not fit that is told at once.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder; source 'folder' wants one with a folder a class inside.")
-    entries = _visible(root)
-    inside = {folder: _visible(folder) for folder in entries if folder.is_dir()}
-    _refuse_misplaced(root, [path for path in entries if path not in inside], inside)
-    files = [path for paths in inside.values() for path in paths]
-    keys = [f"{path.parent.name}/{path.name}" for path in files]
-    return tuple(Item(key, path.parent.name, key, None, path) for key, path in zip(keys, files, strict=True))
+    inside = dict(_folders(root))
+    _refuse_misplaced(root, inside)
+    files = [path for folder, paths in inside.items() if folder != root for path in paths if path not in inside]
+    keys = [path.relative_to(root).as_posix() for path in files]
+    return tuple(Item(key, key.rpartition("/")[0], key, None, path) for key, path in zip(keys, files, strict=True))
 
 
-def _refuse_misplaced(root: Path, loose: list[Path], inside: dict[Path, list[Path]]) -> None:
-    within = [path for paths in inside.values() for path in paths]
-    nested = [path for path in within if path.is_dir()]
+def _folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and all inside it, each with what is visible there."""
+    real = folder.resolve()
+    if real in above:
+        raise DataError(f"{folder}: leads back to {real}, a folder that it is in. Remove the link.")
+    entries = _visible(folder)
+    yield folder, entries
+    for entry in entries:
+        if entry.is_dir():
+            yield from _folders(entry, (*above, real))
+
+
+def _refuse_misplaced(root: Path, inside: Mapping[Path, list[Path]]) -> None:
+    """`inside`: every folder with its entries; those that are keys are folders, the others files."""
+    classes = {folder: paths for folder, paths in inside.items() if folder != root}
+    loose = [path for path in inside[root] if path not in inside]
+    mixed = [folder for folder, paths in classes.items() if len({path in inside for path in paths}) == 2]
+    within = [path for paths in classes.values() for path in paths]
     # A key that is no text could not be hashed or written into a run.
     unwritable = [path for path in within if _shown(path.relative_to(root)) != str(path.relative_to(root))]
-    empty = [folder for folder, paths in inside.items() if not paths]
+    empty = [folder for folder, paths in classes.items() if not paths]
     problems = {
         "files that are in no class folder: {}. Move or remove them.": loose,
-        "folders inside class folders: {}. Nested classes are not supported yet; "
-        "put the images directly into their class's folder.": nested,
+        "folders with both images and folders inside: {}. "
+        "A class's folder holds images alone; move the images or the folders.": mixed,
         "class folders without images: {}. Fill or remove them.": empty,
         "names that are not UTF-8: {}. Rename them.": unwritable,
     }
@@ -111,7 +129,7 @@ def _refuse_misplaced(root: Path, loose: list[Path], inside: dict[Path, list[Pat
         for words, paths in problems.items()
         if paths
     ]
-    if not inside and not loose:
+    if not classes and not loose:
         told.append(f"{root}: holds no class folders; source 'folder' wants a folder a class.")
     if told:
         raise DataError("\n".join(told))

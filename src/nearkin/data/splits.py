@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
 from nearkin.contracts import IntArray, Split
+from nearkin.data.classes import Roles, assign_roles
 from nearkin.data.items import Item
-from nearkin.errors import DataError, did_you_mean, listing
+from nearkin.errors import DataError, listing
 from nearkin.recipe.model import DataOptions
 
 SPLITS = cast(tuple[Split, ...], get_args(Split))
@@ -29,9 +30,11 @@ class Dataset:
     """The known classes, in the recipe's order, else sorted."""
     items: Mapping[Split, tuple[Item, ...]]
     spare: tuple[Item, ...]
-    """Items of known and unknown classes that no split took."""
+    """Items of classes that have a role, which no split took."""
     left_out: Mapping[str, int]
-    """Images by label, of labels that are neither known nor unknown."""
+    """Images by label, of labels that have no role."""
+    select_classes: tuple[str, ...] = ()
+    """The classes of select where these are not the known ones: they train nothing."""
 
     @property
     def unused(self) -> int:
@@ -43,8 +46,9 @@ class Dataset:
         return [item for split in SPLITS for item in self.items[split]]
 
     def codes(self, split: Split) -> IntArray:
-        """(n,) each item's class as its place in `classes`; for splits that hold known classes alone."""
-        place = {label: code for code, label in enumerate(self.classes)}
+        """(n,) each item's class as its place in `classes`, for select in `select_classes`; test has no codes."""
+        classes = (split == "select" and self.select_classes) or self.classes
+        place = {label: code for code, label in enumerate(classes)}
         return np.array([place[item.label] for item in self.items[split]], dtype=np.int64)
 
     def notes(self) -> list[str]:
@@ -61,51 +65,27 @@ def split_items(items: Iterable[Item], options: DataOptions, seed: int) -> Datas
 
     Where the source marks test items among the known classes, those are test and no others; items it marks select or
     calibrate are what these are drawn from, and everything else is what train (and an unmarked select or calibrate)
-    is drawn from. Items of unknown classes are test items, whatever the source says of them: they train nothing.
-    A group goes to one split: what that one does not need of it stays unused. `data.test` is an exact count for
-    known classes, and a limit for unknown ones.
+    is drawn from. Items of unknown classes are test items, whatever the source says of them: they train nothing; no
+    more do those of `select_classes`, which are select's alone. A group goes to one split: what that one does not need
+    of it stays unused. `data.test` is an exact count for known classes, and a limit for unknown ones. Where `shots` is
+    `all`, train takes what select, calibrate and a counted test leave.
     """
     ordered = sorted(items, key=lambda item: item.key)
     counts = Counter(item.label for item in ordered)
-    classes, unknown, problems = _classes(set(counts), options)
-    known_items = [item for item in ordered if item.label in classes]
-    unknown_items = [item for item in ordered if item.label in unknown]
-    problems += _parted_groups(known_items)
-    draw = _Draw(classes, known_items, unknown_items, options, np.random.default_rng([seed, DRAW_TAG]), problems)
-    splits: dict[Split, tuple[Item, ...]] = {split: draw.take(split) for split in DRAWN}
-    splits["test"] = draw.test()
+    roles, problems = assign_roles(set(counts), options)
+    known_items = [item for item in ordered if item.label in roles.known]
+    select_items = [item for item in ordered if item.label in roles.select]
+    unknown_items = [item for item in ordered if item.label in roles.unknown]
+    problems += _parted_groups([*known_items, *select_items])
+    rng = np.random.default_rng([seed, DRAW_TAG])
+    draw = _Draw(roles, known_items, select_items, unknown_items, options, rng, problems)
+    splits = draw.splits()
     if problems:
         raise DataError("\n".join(problems))
     used = {item.key for members in splits.values() for item in members}
-    spare = tuple(item for item in (*known_items, *unknown_items) if item.key not in used)
-    left_out = {label: n for label, n in counts.items() if label not in classes and label not in unknown}
-    return Dataset(classes, splits, spare, left_out)
-
-
-def _classes(there: set[str], options: DataOptions) -> tuple[tuple[str, ...], set[str], list[str]]:
-    """(known, unknown) labels of those that are there, and what is wrong with those that are asked for."""
-    asked_unknown = () if options.unknown == "rest" else options.unknown
-    known = options.known or tuple(sorted(there - set(asked_unknown)))
-    labels = f"The labels are {listing(sorted(there), most=30) or 'none'}."
-    problems = [
-        f"data.{key}: no image has the label {label!r}.{did_you_mean(label, there)} {labels}"
-        for key, asked in (("known", known), ("unknown", asked_unknown))
-        for label in asked
-        if label not in there
-    ]
-    problems += [
-        f"data: the class {label!r} is named {n} times in known and unknown; name each class once."
-        for label, n in Counter([*(options.known or ()), *asked_unknown]).items()
-        if n > 1
-    ]
-    if options.unknown == "rest" and options.known is None:
-        problems.append("data.unknown: 'rest' is all that is not known, so data.known must name the known classes.")
-    if len(known) < 2:
-        problems.append(
-            f"data.known: at least two classes are needed to learn from, and {len(known)} is left. {labels}"
-        )
-    unknown = there - set(known) if options.unknown == "rest" else there & set(asked_unknown)
-    return tuple(label for label in known if label in there), unknown, problems
+    spare = tuple(item for item in (*known_items, *select_items, *unknown_items) if item.key not in used)
+    left_out = {label: n for label, n in counts.items() if label not in {*roles.known, *roles.select, *roles.unknown}}
+    return Dataset(roles.known, splits, spare, left_out, roles.select)
 
 
 def _parted_groups(items: Sequence[Item]) -> list[str]:
@@ -124,8 +104,9 @@ def _parted_groups(items: Sequence[Item]) -> list[str]:
 class _Draw:
     """Takes items for one split after another; a group that one has taken is closed to the others."""
 
-    classes: tuple[str, ...]
+    roles: Roles
     known: Sequence[Item]
+    select: Sequence[Item]
     unknown: Sequence[Item]
     options: DataOptions
     rng: np.random.Generator
@@ -134,45 +115,61 @@ class _Draw:
 
     def __post_init__(self) -> None:
         self.marked = {item.split for item in self.known}
-        groups = sorted({item.group for item in self.known})
-        others = sorted({item.group for item in self.unknown}.difference(groups))
-        # Known groups first and by themselves, so that other unknown classes never change which images train.
-        shuffled = [*self._shuffled(groups), *self._shuffled(others)]
+        # Known groups first and by themselves, so that other classes never change which images train.
+        shuffled: dict[str, None] = {}
+        for items in (self.known, self.select, self.unknown):
+            shuffled.update(dict.fromkeys(self._shuffled({item.group for item in items}.difference(shuffled))))
         self.rank = {group: rank for rank, group in enumerate(shuffled)}
 
-    def _shuffled(self, groups: list[str]) -> list[str]:
-        return [groups[place] for place in np.argsort(self.rng.permutation(len(groups)))]
+    def _shuffled(self, groups: set[str]) -> list[str]:
+        ordered = sorted(groups)
+        return [ordered[place] for place in np.argsort(self.rng.permutation(len(ordered)))]
+
+    def splits(self) -> dict[Split, tuple[Item, ...]]:
+        """Every split's items. Train goes last where it takes all that the others leave."""
+        train_takes_the_rest = self.options.shots == "all"
+        order = DRAWN[1:] if train_takes_the_rest else DRAWN
+        taken: dict[Split, tuple[Item, ...]] = {split: self.take(split) for split in order}
+        if train_takes_the_rest and (self.options.test or "test" in self.marked):
+            taken["test"] = self.test()
+            self.owner.update({item.group: "test" for item in taken["test"]})
+        if train_takes_the_rest:
+            taken["train"] = self.take("train")
+        if "test" not in taken:
+            taken["test"] = self.test()
+        return {split: taken[split] for split in SPLITS}
 
     def take(self, split: Split) -> tuple[Item, ...]:
         """As many of each class as the recipe asks for."""
         needs = {"train": self.options.shots, "select": self.options.select, "calibrate": self.options.calibrate}[split]
-        pool = self._pool(split)
-        return tuple(item for label in self.classes for item in self._of_class(split, label, pool[label], needs))
+        own = split == "select" and self.roles.select
+        classes, pool = (self.roles.select, self.select) if own else (self.roles.known, self._pool(split))
+        by_class: dict[str, list[Item]] = {label: [] for label in classes}
+        for item in pool:
+            by_class[item.label].append(item)
+        return tuple(item for label in classes for item in self._of_class(split, label, by_class[label], needs))
 
-    def _pool(self, split: Split) -> dict[str, list[Item]]:
-        """What this split may be drawn from, by class: what the source marks for it, else what it leaves to train."""
+    def _pool(self, split: Split) -> list[Item]:
+        """What this split may be drawn from: what the source marks for it, else what it leaves to train."""
         marks = {split} if split in self.marked and split != "train" else {None, "train"}
-        pool: dict[str, list[Item]] = {label: [] for label in self.classes}
-        for item in self.known:
-            if item.split in marks:
-                pool[item.label].append(item)
-        return pool
+        return [item for item in self.known if item.split in marks]
 
-    def _of_class(self, split: Split, label: str, pool: Sequence[Item], needs: int) -> list[Item]:
+    def _of_class(self, split: Split, label: str, pool: Sequence[Item], needs: int | Literal["all"]) -> list[Item]:
         """The first `needs` items in the order of their groups' ranks; no group that another split owns."""
         free = [item for item in pool if self.owner.get(item.group, split) == split]
         # A group that this split has taken for another class comes first: it is closed to all others anyway.
         free.sort(key=lambda item: (item.group not in self.owner, self.rank[item.group], item.key))
-        if len(free) < needs:
-            self.problems.append(self._too_small(split, label, free, needs))
-        taken = free[:needs]
+        least = 1 if needs == "all" else needs
+        if len(free) < least:
+            self.problems.append(self._too_small(split, label, free, least))
+        taken = free if needs == "all" else free[:needs]
         self.owner.update({item.group: split for item in taken})
         return taken
 
     def _too_small(self, split: Split, label: str, has: Sequence[Item], needs: int) -> str:
         key = "shots" if split == "train" else split
         marked = f" that the source marks {split}" if split != "train" and split in self.marked else ""
-        every = sum(item.label == label for item in self.known)
+        every = sum(item.label == label for item in (*self.known, *self.select))
         return (
             f"class {label!r}: {split} needs {needs} images and has {len(has)}{marked}, in "
             f"{len({item.group for item in has})} groups that no other split took; the class has {every} in all. "
@@ -190,6 +187,6 @@ class _Draw:
         by_class: dict[str, list[Item]] = defaultdict(list)
         for item in sorted(members, key=lambda item: (self.rank[item.group], item.key)):
             by_class[item.label].append(item)
-        short = [label for label in self.classes if len(by_class[label]) < most]
+        short = [label for label in self.roles.known if len(by_class[label]) < most]
         self.problems += [self._too_small("test", label, by_class[label], most) for label in short]
         return tuple(item for label in sorted(by_class) for item in by_class[label][:most])

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 from nearkin.contracts import Component, StructureKind
 from nearkin.errors import listing
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.model import DataOptions, is_pattern
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
 
 
 def check_labels(data: DataOptions, problems: Problems) -> None:
-    """No label twice, and none both known and unknown."""
-    known = data.known or ()
+    """No label or pattern twice, and none in two roles."""
     unknown = data.unknown if isinstance(data.unknown, tuple) else ()
-    for key, labels in (("known", known), ("unknown", unknown)):
-        first = {label: position for position, label in reversed([*enumerate(labels)])}
+    if data.known and len(data.known) == 1 and not is_pattern(data.known[0]):
+        problems.add(("data", "known"), "needs at least 2 classes, or a pattern that fits several.")
+    first: dict[str, str] = {}
+    for key, labels in (("known", data.known or ()), ("select_classes", data.select_classes), ("unknown", unknown)):
         for position, label in enumerate(labels):
-            if first[label] < position:
+            other = first.setdefault(label, key)
+            if label in labels[:position]:
                 problems.add(("data", key, position), f"the label {label!r} is listed twice. Delete one.")
-    both = {*known} & {*unknown}
-    for position, label in enumerate(unknown):
-        if label in both:
-            problems.add(("data", "unknown", position), f"the label {label!r} is in 'known' too. Delete one of them.")
+            elif other != key:
+                problems.add(("data", key, position), f"the label {label!r} is in {other!r} too. Delete one of them.")
 
 
 def check_loss(method: Component, has_loss: bool, registries: Registries, problems: Problems) -> None:

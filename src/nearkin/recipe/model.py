@@ -13,6 +13,11 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
+def is_pattern(label: str) -> bool:
+    """Whether a class's name is a shell pattern, unless some label reads exactly so."""
+    return not {*label}.isdisjoint("*?[")
+
+
 class DataOptions(Options):
     """Which images, which classes are known, and how many of each go where."""
 
@@ -20,14 +25,16 @@ class DataOptions(Options):
     """`digits`: scikit-learn's 1,797 handwritten digits. `folder`: a folder a class. `manifest`: a CSV file."""
     path: str | None = None
     """Of a folder or manifest. A relative one is looked up in the folder that NEARKIN_DATA names, else in ./data."""
-    known: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """The classes to learn, as text. Left out: every label of the source that is not in `unknown`."""
+    known: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The classes to learn, as text or shell patterns. Left out: every label that stands nowhere else."""
+    select_classes: tuple[str, ...] = ()
+    """Classes that never train and are `select` in place of the known ones: for judging on new classes."""
     unknown: Literal["rest"] | tuple[str, ...] = ()
-    """Classes that are never learned, only asked about, in test. `rest`: all that are not known."""
-    shots: Positive = 10
-    """Images a class to train on. They are the index's references too."""
-    select: Count = 10
-    """Images a class for early stopping and choices; 0 for none."""
+    """Classes that are never learned, only asked about, in test. `rest`: all that have no other role."""
+    shots: Positive | Literal["all"] = 10
+    """Images a class to train on, or `all` that other splits leave. They are the index's references too."""
+    select: Count | Literal["all"] = 10
+    """Images a class for early stopping and choices; 0 for none; `all` where `select_classes` are named."""
     calibrate: Count = 20
     """Images a class to calibrate `unknown`; 0 for none."""
     test: Positive | None = None
@@ -39,6 +46,14 @@ class DataOptions(Options):
     def _path_where_needed(self) -> DataOptions:
         if (self.path is None) != (self.source == "digits"):
             raise ValueError("source 'digits' takes no path" if self.path else f"source {self.source!r} needs a path")
+        return self
+
+    @model_validator(mode="after")
+    def _all_of_select(self) -> DataOptions:
+        if self.select == "all" and not self.select_classes:
+            raise ValueError(
+                "select 'all' needs select_classes: of the known classes nothing would be left to train on"
+            )
         return self
 
 

@@ -176,7 +176,7 @@ def _mend(wanted: Sequence[str], value: Any) -> str:
 
 def in_quotes(path: KeyPath, value: Any, written: str | None) -> str:
     """How to write what YAML reads as a number, true, false or null where text is wanted, as labels usually are."""
-    label = path[:2] in (("data", "known"), ("data", "unknown"))
+    label = path[:1] == ("data",) and path[1:2] in (("known",), ("select_classes",), ("unknown",))
     if written == "":
         return "wants text, and there is none."
     wants = "labels are text, exactly as written" if label else f"wants text, not {describe(value)}"

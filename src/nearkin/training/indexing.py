@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,8 +68,7 @@ def uncalibrated_notes(recipe: Recipe, dataset: Dataset) -> list[str]:
             f"'unknown' will promise nothing for classes with too few calibration groups: {listing(short)}; "
             f"index.alpha {recipe.index.alpha:g} needs {wanted}. Raise data.calibrate or index.alpha."
         )
-    if recipe.index.k > recipe.data.shots:
-        notes.append(
-            f"'unknown' will promise nothing: index.k is {recipe.index.k}, a class has {recipe.data.shots} references."
-        )
+    fewest = min(Counter(item.label for item in dataset.items["train"]).values())
+    if recipe.index.k > fewest:
+        notes.append(f"'unknown' will promise nothing: index.k is {recipe.index.k}, a class has {fewest} references.")
     return notes

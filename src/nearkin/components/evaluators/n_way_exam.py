@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nearkin.components.draws import draw_distinct
 from nearkin.components.evaluators.askable import Askable, askable
 from nearkin.components.evaluators.intervals import measured, resample
 from nearkin.components.evaluators.options import NWayExamOptions
@@ -172,21 +173,6 @@ def step_over(numbers: IntArray, start: IntArray, length: IntArray) -> IntArray:
     """Slot numbers counted without the `length` slots from `start` on -> slot numbers among all."""
     stepped: IntArray = numbers + length * (numbers >= start)
     return stepped
-
-
-def draw_distinct(totals: IntArray, k: int, rng: np.random.Generator) -> IntArray:
-    """(q,) totals -> (k, q): for each question k different numbers below its total, every set equally likely.
-
-    Floyd's algorithm (Bentley & Floyd 1987, CACM 30:754), all questions at once: the i-th draw is below
-    total - k + i + 1, and one drawn before is replaced by that bound's largest number, which cannot have been.
-    """
-    drawn = np.empty((k, len(totals)), dtype=np.int64)
-    for i, uniform in enumerate(rng.random((k, len(totals)))):
-        largest = totals - k + i
-        number = (uniform * (largest + 1)).astype(np.int64)
-        seen = (drawn[:i] == number).any(axis=0)
-        drawn[i] = np.where(seen, largest, number)
-    return drawn
 
 
 def marks(distances: FloatArray, questions: Questions) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
