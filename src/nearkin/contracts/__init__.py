@@ -12,7 +12,7 @@ from nearkin.contracts.answers import Answer, Neighbor, Promise, Way
 from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
 from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, Register
 from nearkin.contracts.engines import Engine, EngineChoice, Hits
-from nearkin.contracts.figures import Evaluator, Figure, QueryableIndex, View
+from nearkin.contracts.figures import Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
 from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
 from nearkin.contracts.types import (
     ClassRule,
@@ -50,6 +50,7 @@ __all__ = [
     "InputSpec",
     "IntArray",
     "Kind",
+    "LabelledEmbeddings",
     "Loss",
     "Method",
     "Metric",

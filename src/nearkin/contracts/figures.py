@@ -25,6 +25,17 @@ class QueryableIndex(Protocol):
 
 
 @dataclass(frozen=True)
+class LabelledEmbeddings:
+    """Labelled items in one embedding space."""
+
+    embeddings: FloatArray
+    """(n, d), transformed."""
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class View:
     """The test items in one embedding space: the model's own, or a baseline's (pixels, the untrained backbone).
 
@@ -45,6 +56,8 @@ class View:
     """References and calibration of the same draw, in this space."""
     seed: int
     """Evaluators draw from this alone: all views get the same questions and the same resamples."""
+    select: LabelledEmbeddings | None = None
+    """The select items in this space: what is chosen (a threshold) is chosen on them. `None` where there are none."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,10 @@ class Figure:
     """How it was computed, or why it could not be."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: a confusion matrix, an exact range."""
+    better: Literal["higher", "lower"] | None = None
+    """Which way is better; `None` where neither is (a threshold, a share that a promise bounds)."""
+    chance: float | None = None
+    """What one and the same embedding for everything scores at best; `None` where no such number exists."""
     replicates: tuple[float, ...] = ()
     """The bootstrap values behind the interval: same seed, same resamples, so two views' can be subtracted."""
 

@@ -121,6 +121,8 @@ def as_json(figure: Figure) -> dict[str, Any]:
         "resampled": figure.resampled,
         "note": figure.note,
         "details": dict(figure.details),
+        "better": figure.better,
+        "chance": figure.chance,
     }
 
 
@@ -145,7 +147,7 @@ def difference(a: Figure, b: Figure) -> dict[str, Any]:
     allowed = wilson(0, a.n)[1]
     low, high = min(low, value - allowed), max(high, value + allowed)
     note = "paired: the same questions and the same resamples of images"
-    return as_json(Figure(a.name, value, float(low), float(high), a.n, a.resampled, note))
+    return as_json(Figure(a.name, value, float(low), float(high), a.n, a.resampled, note, better=a.better))
 
 
 def keep(run: Run, result: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from nearkin.contracts import ClassRule, FloatArray, Metric, View
+from nearkin.contracts import ClassRule, FloatArray, LabelledEmbeddings, Metric, View
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.index import Index
@@ -45,7 +45,7 @@ def pixels(images: FloatArray) -> FloatArray:
 
 def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     """The test items in this space, with an index of the same references and calibration."""
-    test = dataset.items["test"]
+    test, select = dataset.items["test"], dataset.items["select"]
     vectors = space.embed(test)
     index = Index(
         metric=space.metric,
@@ -66,4 +66,15 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         seen_digests=run.model.trained_on | set(store.digests(dataset.items["calibrate"])),
         index=index,
         seed=run.recipe.seed,
+        select=labelled(space, select, store) if select else None,
+    )
+
+
+def labelled(space: Space, items: Sequence[Item], store: ImageStore) -> LabelledEmbeddings:
+    """The items in this space, with what is known of them."""
+    return LabelledEmbeddings(
+        embeddings=space.embed(items),
+        labels=tuple(item.label for item in items),
+        groups=tuple(item.group for item in items),
+        digests=store.digests(items),
     )

@@ -77,7 +77,8 @@ def shuffled() -> Callable[[View, int], View]:
     def shuffle(view: View, seed: int) -> View:
         order = np.random.default_rng(seed).permutation(len(view.labels))
         lists = {name: tuple(getattr(view, name)[i] for i in order) for name in ("labels", "groups", "digests")}
-        facts = {name: getattr(view, name) for name in ("name", "classes", "seen_digests", "index", "seed")}
+        kept = ("name", "classes", "seen_digests", "index", "seed", "select")
+        facts = {name: getattr(view, name) for name in kept}
         return View(embeddings=view.embeddings[order], **lists, **facts)
 
     return shuffle

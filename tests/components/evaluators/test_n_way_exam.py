@@ -147,7 +147,7 @@ def test_an_exam_that_cannot_be_held_says_all_that_is_missing(make_view):
     assert "class 'b' has usable test images of 1 images, 2 are needed" in figure.note
     assert "class 'c' has usable test images of 0 images, 2 are needed" in figure.note
     assert "class 'a' has 1 usable images of other classes beside it, not 3" in figure.note
-    assert figure.details["chance"] == 1 / 4
+    assert figure.chance == 1 / 4
 
 
 def test_a_class_of_one_patient_cannot_be_asked_about(make_view):

@@ -26,7 +26,10 @@ class Clusters:
         self.options = options
 
     def evaluate(self, view: View) -> Sequence[Figure]:
-        """`cluster_accuracy`, `balanced_accuracy`, and `recall_<class>` of each known class."""
+        """`cluster_accuracy`, `balanced_accuracy`, and `recall_<class>` of each known class.
+
+        One answer for everything gets the largest class's share of images right, and one class's recall to 1.
+        """
         items = askable(view)
         answers: list[Answer] = view.index.query(view.embeddings[items.rows]) if len(items) else []
         details = {"left_out": dict(items.left_out), **confusion(view.classes, items, answers)}
@@ -40,7 +43,8 @@ class Clusters:
         hits = labels == np.array(view.classes)[known.codes]
         rng = np.random.default_rng([view.seed, 2])
         weights = resample(known, self.options.resamples, rng)
-        accuracy = share(FIGURES[0], hits, weights, known, note=f"{len(known)} images.", details=details)
+        largest, note = float(np.bincount(known.codes).max() / len(known)), f"{len(known)} images."
+        accuracy = share(FIGURES[0], hits, weights, known, note=note, details=details, better="higher", chance=largest)
         recalls = [_recall(label, code, hits, weights, known) for code, label in enumerate(view.classes)]
         return [accuracy, balanced(recalls, hits, weights, known), *recalls]
 
@@ -51,7 +55,7 @@ def _recall(label: str, code: int, hits: NDArray[np.bool_], weights: IntArray, k
     name = f"recall_{label}"
     if not own.any():
         return Figure(name, None, note=f"No test image of class {label!r} may be asked about.")
-    return share(name, hits[own], weights[:, own], known.where(own), note=f"{own.sum()} images.")
+    return share(name, hits[own], weights[:, own], known.where(own), note=f"{own.sum()} images.", better="higher")
 
 
 def balanced(recalls: Sequence[Figure], hits: NDArray[np.bool_], weights: IntArray, known: Askable) -> Figure:
@@ -66,7 +70,16 @@ def balanced(recalls: Sequence[Figure], hits: NDArray[np.bool_], weights: IntArr
     replicates = (((weights * hits) @ own) / (weights @ own)).mean(axis=1)
     value = float(np.mean([figure.value for figure in recalls]))
     effective_n = len(recalls) ** 2 / sum(1 / figure.n for figure in recalls)
-    return measured(FIGURES[1], value, replicates, known, effective_n=effective_n, note="Mean of the classes' recalls.")
+    return measured(
+        FIGURES[1],
+        value,
+        replicates,
+        known,
+        effective_n=effective_n,
+        note="Mean of the classes' recalls.",
+        better="higher",
+        chance=1 / len(recalls),
+    )
 
 
 def confusion(classes: Sequence[str], items: Askable, answers: Sequence[Answer]) -> dict[str, Any]:

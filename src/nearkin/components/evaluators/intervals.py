@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,8 @@ def measured(
     effective_n: float | None = None,
     note: str = "",
     details: Mapping[str, Any] | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    chance: float | None = None,
 ) -> Figure:
     """A figure in [0, 1] with its interval, from the replicates as they were drawn.
 
@@ -107,6 +109,8 @@ def measured(
         resampled=items.resampled,
         note=note,
         details=details or {},
+        better=better,
+        chance=chance,
         replicates=tuple(replicates.tolist()),
     )
 
@@ -119,7 +123,11 @@ def share(
     *,
     note: str = "",
     details: Mapping[str, Any] | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    chance: float | None = None,
 ) -> Figure:
     """The share of items that are hits: (n,), and (resamples, n) how often each item was drawn."""
     replicates = weights @ hits / weights.sum(axis=1)
-    return measured(name, float(hits.mean()), replicates, items, note=note, details=details)
+    return measured(
+        name, float(hits.mean()), replicates, items, note=note, details=details, better=better, chance=chance
+    )

@@ -34,10 +34,10 @@ class NWayExam:
         name = f"exam_{self.options.n_way}_way"
         items = exam_items(view, self.options.images)
         n_way, n_questions = self.options.n_way, self.options.questions
-        details = {"chance": 1 / n_way, "questions": n_questions, "images": len(items), "left_out": items.left_out}
+        details = {"questions": n_questions, "images": len(items), "left_out": items.left_out}
         missing = what_is_missing(view.classes, items, n_way)
         if missing:
-            return [Figure(name, None, note=missing, details=details)]
+            return [Figure(name, None, note=missing, details=details, better="higher", chance=1 / n_way)]
         pool = Pool.of(items, np.arange(len(items)))
         questions = draw_questions(pool, n_way=n_way, n_questions=n_questions, rng=_rng(view, 0))
         distances = _distances(view, items)
@@ -45,7 +45,11 @@ class NWayExam:
         replicates = self._replicates(items, distances, _rng(view, 1))
         asked = len(np.unique(items.units[questions.queries]))
         note = f"{n_questions} questions about {asked} {items.resampled}, drawn anew from every resample of them."
-        return [measured(name, value, replicates, items, n=asked, note=note, details=details)]
+        return [
+            measured(
+                name, value, replicates, items, n=asked, note=note, details=details, better="higher", chance=1 / n_way
+            )
+        ]
 
     def _replicates(
         self, items: Askable, distances: FloatArray, rng: np.random.Generator

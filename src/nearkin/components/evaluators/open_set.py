@@ -63,12 +63,22 @@ class OpenSet:
         note = f"Distance to the nearest reference; {len(unknown)} unknown against {len(known)} known images."
         smaller = min(unknown.n_units, known.n_units)
         details = {"left_out": dict(items.left_out)}
-        return measured(name, value, replicates, items, effective_n=smaller, note=note, details=details)
+        return measured(
+            name,
+            value,
+            replicates,
+            items,
+            effective_n=smaller,
+            note=note,
+            details=details,
+            better="higher",
+            chance=0.5,
+        )
 
     def _unknown_flagged(
         self, view: View, items: Askable, is_unknown: NDArray[np.bool_], answers: Sequence[Answer]
     ) -> Figure:
-        """The share of unknown images that are called unknown."""
+        """The share of unknown images that are called unknown; a coin that keeps the promise calls alpha of them so."""
         name = "unknown_flagged"
         if not is_unknown.any():
             return Figure(name, None, note=NO_UNKNOWN)
@@ -78,7 +88,8 @@ class OpenSet:
         unknown = items.where(is_unknown)
         flagged = np.array([answer.status == "unknown" for answer in answers])[is_unknown]
         weights = self._weights(view, unknown)
-        return share(name, flagged, weights, unknown, note="; ".join([f"{len(unknown)} images", *uncalibrated]) + ".")
+        note, alpha = "; ".join([f"{len(unknown)} images", *uncalibrated]) + ".", answers[0].promise.alpha
+        return share(name, flagged, weights, unknown, note=note, better="higher", chance=alpha)
 
     def _flagged(self, view: View, label: str, own: Askable, answers: Sequence[Answer]) -> Figure:
         """The share of a known class's images that are called unknown."""
