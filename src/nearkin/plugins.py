@@ -16,7 +16,17 @@ from typing import Any
 import pluggy
 
 from nearkin import components, hookspecs
-from nearkin.contracts import API_VERSION, Component, Factory, Kind, Metric, Options, Register, StructureKind
+from nearkin.contracts import (
+    API_VERSION,
+    Component,
+    Factory,
+    Kind,
+    Metric,
+    Options,
+    OptionsSource,
+    Register,
+    StructureKind,
+)
 from nearkin.errors import PluginError
 from nearkin.hookspecs import HOOK_OF_KIND, PROJECT
 from nearkin.plugin_checks import component_problems, hook_problems
@@ -206,7 +216,7 @@ class _Visit:
             factory: Factory,
             *,
             summary: str,
-            options: type[Options] = Options,
+            options: OptionsSource = Options,
             yields: StructureKind | None = None,
             takes: Sequence[StructureKind] = (),
             uses_loss: bool = False,

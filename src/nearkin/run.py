@@ -208,7 +208,7 @@ def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Ite
 def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -> Recipe:
     """The run's resolved recipe; where a plugin is missing, the error says which made the run."""
     try:
-        return parse_recipe(bundle.files["recipe.yaml"].decode(), registries, name=str(folder.recipe))
+        return parse_recipe(bundle.files["recipe.yaml"].decode(), registries, name=str(folder.recipe), settled=True)
     except KeyError as error:
         raise DamagedError(f"{folder.path}: its manifest lists no recipe.yaml.") from error
     except RecipeError as error:

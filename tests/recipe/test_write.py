@@ -79,7 +79,7 @@ def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
         "dropout": "auto",
         "title": "",
     }
-    assert written["index"] == {"alpha": 0.1, "k": 1}
+    assert written["index"].items() >= {"alpha": 0.1, "k": 1}.items()
     assert written["data"]["path"] is None
     assert "known: ['3', '007', 'no']" in to_yaml(parse())
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from nearkin.contracts.answers import Answer, Neighbor, Promise, Way
 from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
-from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, Register
+from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, OptionsSource, Register
 from nearkin.contracts.engines import Engine, EngineChoice, Hits
 from nearkin.contracts.figures import Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
+from nearkin.contracts.losses import Comparison, ComparisonOptions, LossOptions, Normalize
 from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
 from nearkin.contracts.types import (
     ClassRule,
@@ -35,6 +36,8 @@ __all__ = [
     "Batch",
     "Build",
     "ClassRule",
+    "Comparison",
+    "ComparisonOptions",
     "Component",
     "Embed",
     "Embedded",
@@ -52,10 +55,13 @@ __all__ = [
     "Kind",
     "LabelledEmbeddings",
     "Loss",
+    "LossOptions",
     "Method",
     "Metric",
     "Neighbor",
+    "Normalize",
     "Options",
+    "OptionsSource",
     "Pairs",
     "Promise",
     "QueryableIndex",

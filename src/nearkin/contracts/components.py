@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
 
 from nearkin.contracts.parts import Loss
@@ -37,6 +38,8 @@ class Build:
 
 Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator", "engine"]
 Factory: TypeAlias = Callable[[Any, Build], Any]
+OptionsSource: TypeAlias = type[Options] | Callable[[], type[Options]]
+"""An options model, or a function that makes it when it is first asked for: for models that take a while."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Component:
     """The distribution (or local file) it came from; `distribution:name` always names it."""
     version: str
     summary: str
-    options: type[Options]
+    options_source: OptionsSource
     factory: Factory
     yields: StructureKind | None = None
     """Samplers: the structure of their batches."""
@@ -65,6 +68,11 @@ class Component:
         """`distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
+    @cached_property
+    def options(self) -> type[Options]:
+        """The options model."""
+        return self.options_source if isinstance(self.options_source, type) else self.options_source()
+
 
 class Register(Protocol):
     """The callback that a hook gets, bound to the plugin's distribution."""
@@ -75,7 +83,7 @@ class Register(Protocol):
         factory: Factory,
         *,
         summary: str,
-        options: type[Options] = Options,
+        options: OptionsSource = Options,
         yields: StructureKind | None = None,
         takes: Sequence[StructureKind] = (),
         uses_loss: bool = False,

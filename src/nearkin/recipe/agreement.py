@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nearkin.contracts import Component, StructureKind
+from nearkin.contracts import Component, LossOptions, StructureKind
 from nearkin.errors import listing
-from nearkin.recipe.model import DataOptions, is_pattern
+from nearkin.recipe.model import DataOptions, Selection, is_pattern
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
 
@@ -52,6 +52,20 @@ def check_structure(
         f"{' or '.join(_told(structure) for structure in takes) or 'nothing'}. "
         f"Samplers that fit it: {listing(samplers) or 'none'}. "
         f"A {taker.kind} that takes {_told(sampler.yields)}: {listing(others) or 'none'}.",
+    )
+
+
+def check_mining(sampler: Component, loss: Selection, registries: Registries, problems: Problems) -> None:
+    """A loss that finds its pairs or triplets itself is given labels alone."""
+    key = loss.options.mining_key() if isinstance(loss.options, LossOptions) else None
+    if key is None or sampler.yields in (None, "labels"):
+        return
+    fitting = listing(other.name for other in registries.sampler if other.yields == "labels")
+    problems.add(
+        ("loss", key),
+        f"finds pairs or triplets in a batch itself, but the sampler {sampler.name!r} yields {_told(sampler.yields)} "
+        f"already. Delete loss.{key}, or take a sampler that yields labels: {fitting or 'none is registered'}.",
+        at_key=True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nearkin.contracts import Kind, Options
+from nearkin.contracts import Kind, Metric, Options
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -129,6 +129,8 @@ class IndexOptions(Options):
     """The promised upper bound on the share of a known class's images that are flagged unknown."""
     k: Positive = 1
     """A class's outlier score is the distance to its k-th nearest reference."""
+    metric: Metric | None = None
+    """How embeddings are compared. Left out: as the method does; needed where its loss's distance has no index."""
 
 
 @dataclass(frozen=True)

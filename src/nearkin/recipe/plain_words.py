@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from nearkin.errors import did_you_mean, listing
+from nearkin.recipe.nested import TAG, annotations_at, keys_at, missing_part, tags_at, unknown_part
 from nearkin.recipe.problems import KeyPath
 from nearkin.recipe.yaml_scalars import plain_value
 
@@ -80,7 +81,7 @@ def _data_path(error: ErrorDetails, data: Any) -> KeyPath:
             path.append(part)
         elif position == last and error["type"] == "missing":
             path.append(part)
-    return tuple(path)
+    return (*path, TAG) if error["type"] in ("union_tag_invalid", "union_tag_not_found") else tuple(path)
 
 
 def _has(data: Any, part: str | int) -> bool:
@@ -91,20 +92,25 @@ def _has(data: Any, part: str | int) -> bool:
 
 def _finding(path: KeyPath, found: list[ErrorDetails], data: Any, model: type[BaseModel]) -> Finding:
     first = found[0]
-    if first["type"] == "missing":
-        return Finding(path, "missing, and it has no default.")
+    if first["type"] in ("missing", "union_tag_not_found"):
+        names = tags_at(model, path[:-1], data) if path[-1] == TAG else []
+        return Finding(path, missing_part(path, names) if names else "missing, and it has no default.")
     if first["type"] == "extra_forbidden":
-        return Finding(path, unknown_key(str(path[-1]), _keys_at(model, path[:-1])), at_key=True)
+        return Finding(path, unknown_key(str(path[-1]), keys_at(model, path[:-1], data)), at_key=True)
     value = value_at(data, path)
+    if first["type"] == "union_tag_invalid":
+        return Finding(path, unknown_part(path, value, tags_at(model, path[:-1], data)))
     told = list(dict.fromkeys(limit for error in found if (limit := _limit(error, value))))
     wanted = list(dict.fromkeys(kind for error in found if (kind := _wanted(error))))
     if told:
         also = f" (or {_either(wanted)})" if wanted else ""
         return Finding(path, " ".join(told) + also, at_key=isinstance(value, dict))
-    if path and isinstance(path[-1], str) and any(NoneType in get_args(kind) for kind in _annotations_at(model, path)):
+    allowed = annotations_at(model, path, data)
+    if path and isinstance(path[-1], str) and any(NoneType in get_args(kind) for kind in allowed):
         wanted.append("null")
     quotes = "text" in wanted and not isinstance(value, str | list | dict)
-    return Finding(path, f"wants {_either(wanted)}, not {describe(value)}.{_mend(wanted, value)}", quotes=quotes)
+    mend = _mend(wanted, value, tags_at(model, path, data))
+    return Finding(path, f"wants {_either(wanted)}, not {describe(value)}.{mend}", quotes=quotes)
 
 
 def value_at(data: Any, path: KeyPath) -> Any:
@@ -161,7 +167,9 @@ def describe(value: Any) -> str:
     return "a list" if isinstance(value, list) else "a section"
 
 
-def _mend(wanted: Sequence[str], value: Any) -> str:
+def _mend(wanted: Sequence[str], value: Any, parts: Sequence[str]) -> str:
+    if isinstance(value, str) and parts:
+        return f" Write {{type: {value}}}." if value in parts else did_you_mean(value, parts)
     if isinstance(value, str) and (near := did_you_mean(value, re.findall(r"'([^']*)'", " ".join(wanted)))):
         return near
     if "a list" in wanted and not isinstance(value, dict):
@@ -181,30 +189,3 @@ def in_quotes(path: KeyPath, value: Any, written: str | None) -> str:
         return "wants text, and there is none."
     wants = "labels are text, exactly as written" if label else f"wants text, not {describe(value)}"
     return f'{wants}: write "{written or json.dumps(value)}" in quotes.'
-
-
-def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """The keys of the section at `path`."""
-    models = [found for annotation in _annotations_at(model, path) for found in _models_in(annotation)]
-    return list(dict.fromkeys(key for one in models for key in _fields(one)))
-
-
-def _annotations_at(model: type[BaseModel], path: KeyPath) -> list[Any]:
-    """What the value at `path`, or the list it is in, may be by the models' annotations."""
-    annotations: list[Any] = [model]
-    for part in path:
-        if isinstance(part, str):
-            models = [found for annotation in annotations for found in _models_in(annotation)]
-            annotations = [fields[part] for one in models if part in (fields := _fields(one))]
-    return annotations
-
-
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """Key in a recipe -> annotation."""
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for argument in get_args(annotation) for found in _models_in(argument)]

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from nearkin.contracts import Kind, Options
 from nearkin.errors import Problem, RecipeError, listing
-from nearkin.recipe.agreement import check_labels, check_loss, check_structure
+from nearkin.recipe.agreement import check_labels, check_loss, check_mining, check_structure
 from nearkin.recipe.check import check_model, plain_data
+from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
 from nearkin.recipe.model import DataOptions, IndexOptions, Recipe, Selection, TrainOptions
 from nearkin.recipe.overrides import apply_overrides
@@ -50,12 +51,18 @@ def read_recipe(path: Path | str, registries: Registries, overrides: Overrides =
     return parse_recipe(_read_text(Path(path)), registries, name=str(path), overrides=overrides)
 
 
-def parse_recipe(text: str, registries: Registries, *, name: str, overrides: Overrides = ()) -> Recipe:
-    """The recipe in a text; `name` is what places begin with."""
+def parse_recipe(
+    text: str, registries: Registries, *, name: str, overrides: Overrides = (), settled: bool = False
+) -> Recipe:
+    """The recipe in a text; `name` is what places begin with.
+
+    `settled`: it is a run's own. Its sections agreed when it was made, and what later versions would rather have
+    than they did then does not keep it from being opened.
+    """
     problems = Problems()
     data = read_document(text.removeprefix("\ufeff"), name, problems)
     apply_overrides(data, overrides, problems)
-    return _Reader(plain_data(data, (), problems), registries, problems).recipe()
+    return _Reader(plain_data(data, (), problems), registries, problems, settled).recipe()
 
 
 def _read_text(path: Path) -> str:
@@ -86,10 +93,11 @@ def _unreadable(where: str, message: str) -> RecipeError:
 class _Reader:
     """Checks every section of plain data on its own, then what is sound together."""
 
-    def __init__(self, data: dict[str, Any], registries: Registries, problems: Problems) -> None:
+    def __init__(self, data: dict[str, Any], registries: Registries, problems: Problems, settled: bool) -> None:
         self.data = data
         self.registries = registries
         self.problems = problems
+        self.settled = settled
 
     def recipe(self) -> Recipe:
         """The whole; raises every problem that was found on the way."""
@@ -101,14 +109,17 @@ class _Reader:
         backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
         loss = self._component("loss") if self._has_loss else None
         evaluate = [_selection(chosen) for chosen in self._evaluators()]
-        self._check_agreement(data, method, sampler, loss)
+        compared = _selection(method)
+        if not self.settled:
+            self._check_agreement(data, method, sampler, loss)
+            compared = self._settle(method, loss, index)
         self.problems.raise_any()
         return Recipe(
             name=_sure(head).name,
             seed=_sure(head).seed,
             data=_sure(data),
             backbone=_sure(_selection(backbone)),
-            method=_sure(_selection(method)),
+            method=_sure(compared),
             sampler=_sure(_selection(sampler)),
             loss=_selection(loss),
             train=_sure(train),
@@ -160,6 +171,11 @@ class _Reader:
         if method and sampler and (loss or not method.component.uses_loss):
             takers = [method.component, *([loss.component] if loss and method.component.uses_loss else [])]
             check_structure(sampler.component, takers, self.registries, self.problems)
+        if sampler and loss and loss.selection:
+            check_mining(sampler.component, loss.selection, self.registries, self.problems)
+
+    def _settle(self, method: Chosen | None, loss: Chosen | None, index: IndexOptions | None) -> Selection | None:
+        return settle_comparison(method, _selection(loss), index, self.problems) if method else None
 
 
 def _selection(chosen: Chosen | None) -> Selection | None:

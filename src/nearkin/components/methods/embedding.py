@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nearkin.components.methods.options import EmbeddingOptions
-from nearkin.contracts import Build, ClassRule, Loss, Metric, Structure
+from nearkin.contracts import Build, ClassRule, Loss, Metric, Normalize, Structure
 from nearkin.functional import class_scores
 
 
@@ -19,8 +19,8 @@ class EmbeddingMethod(nn.Module):
 
     def __init__(self, options: EmbeddingOptions, build: Build) -> None:
         super().__init__()
-        self.metric: Metric = options.metric
-        self.normalize = options.normalize
+        self.metric: Metric = options.metric or "l2"
+        self.normalize: Normalize = True if options.normalize is None else options.normalize
         # A loss that is a module becomes a child here, so that its weights are optimised and saved with the model.
         self.criterion = build.loss
 
@@ -30,7 +30,9 @@ class EmbeddingMethod(nn.Module):
 
     def transform(self, embeddings: Tensor) -> Tensor:
         """(n, d) -> (n, d), of unit length where the options say so."""
-        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        if not self.normalize:
+            return embeddings
+        return F.normalize(embeddings, p=1.0 if self.normalize == "l1" else 2.0, dim=1)
 
     def compare(self, queries: Tensor, support: Tensor, support_labels: Tensor) -> Tensor:
         """(q, d), (s, d) transformed, (s,) codes -> (q, c), higher is closer."""

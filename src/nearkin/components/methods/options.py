@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from nearkin.contracts import Metric, Options
+from nearkin.contracts import ComparisonOptions
 
 
-class EmbeddingOptions(Options):
+class EmbeddingOptions(ComparisonOptions):
     """Options of embedding."""
-
-    metric: Metric = "l2"
-    """How the index compares; name the distance that the loss trains."""
-    normalize: bool = True
-    """Whether embeddings are brought to unit length, as pytorch-metric-learning's distances do by default."""
