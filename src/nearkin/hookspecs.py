@@ -20,6 +20,7 @@ HOOK_OF_KIND: dict[Kind, str] = {
     "method": "nearkin_methods",
     "evaluator": "nearkin_evaluators",
     "engine": "nearkin_engines",
+    "score": "nearkin_scores",
 }
 
 
@@ -51,3 +52,8 @@ def nearkin_evaluators(register: Register) -> None:
 @hookspec
 def nearkin_engines(register: Register) -> None:
     """Register index engines, each with the `metrics` it can compare by: `factory(options, build) -> Engine`."""
+
+
+@hookspec
+def nearkin_scores(register: Register) -> None:
+    """Register outlier scores: `factory(options, build) -> Score`."""

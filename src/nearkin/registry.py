@@ -113,6 +113,7 @@ class Registries:
     method: Registry = field(default_factory=lambda: Registry("method"))
     evaluator: Registry = field(default_factory=lambda: Registry("evaluator"))
     engine: Registry = field(default_factory=lambda: Registry("engine"))
+    score: Registry = field(default_factory=lambda: Registry("score"))
     plugins: list[PluginStatus] = field(default_factory=list)
 
     def of(self, kind: Kind) -> Registry:

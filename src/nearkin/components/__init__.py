@@ -8,6 +8,7 @@ from nearkin.components.evaluators import register_evaluators
 from nearkin.components.losses import register_losses
 from nearkin.components.methods import register_methods
 from nearkin.components.samplers import register_samplers
+from nearkin.components.scores import register_scores
 from nearkin.contracts import Register
 from nearkin.hookspecs import hookimpl
 
@@ -48,3 +49,9 @@ def nearkin_evaluators(register: Register) -> None:
 def nearkin_engines(register: Register) -> None:
     """The built-in engines."""
     register_engines(register)
+
+
+@hookimpl
+def nearkin_scores(register: Register) -> None:
+    """The built-in outlier scores."""
+    register_scores(register)

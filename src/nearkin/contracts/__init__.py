@@ -15,6 +15,7 @@ from nearkin.contracts.engines import Engine, EngineChoice, Hits
 from nearkin.contracts.figures import Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
 from nearkin.contracts.losses import Comparison, ComparisonOptions, LossOptions, Normalize
 from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
+from nearkin.contracts.scores import FittedScore, Score, ScoreChoice
 from nearkin.contracts.types import (
     ClassRule,
     FloatArray,
@@ -47,6 +48,7 @@ __all__ = [
     "Evaluator",
     "Factory",
     "Figure",
+    "FittedScore",
     "FloatArray",
     "Hits",
     "ImageLike",
@@ -67,6 +69,8 @@ __all__ = [
     "QueryableIndex",
     "Register",
     "Sampler",
+    "Score",
+    "ScoreChoice",
     "Split",
     "Status",
     "Structure",

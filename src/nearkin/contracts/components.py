@@ -31,12 +31,12 @@ class Build:
     loss: Loss | None = None
     """The recipe's loss, for a method that takes one."""
     metric: Metric | None = None
-    """How the index compares, for an engine."""
+    """How the index compares, for an engine or a score."""
     weights_follow: bool = False
     """A saved model's weights are loaded right after: none need be fetched from elsewhere."""
 
 
-Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator", "engine"]
+Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator", "engine", "score"]
 Factory: TypeAlias = Callable[[Any, Build], Any]
 OptionsSource: TypeAlias = type[Options] | Callable[[], type[Options]]
 """An options model, or a function that makes it when it is first asked for: for models that take a while."""

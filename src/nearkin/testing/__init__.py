@@ -12,5 +12,13 @@ from nearkin.testing.engine import EngineContract
 from nearkin.testing.loss import LossContract
 from nearkin.testing.method import MethodContract
 from nearkin.testing.sampler import SamplerContract
+from nearkin.testing.score import ScoreContract
 
-__all__ = ["BackboneContract", "EngineContract", "LossContract", "MethodContract", "SamplerContract"]
+__all__ = [
+    "BackboneContract",
+    "EngineContract",
+    "LossContract",
+    "MethodContract",
+    "SamplerContract",
+    "ScoreContract",
+]
