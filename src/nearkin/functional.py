@@ -53,5 +53,5 @@ def class_scores(queries: Tensor, support: Tensor, labels: Tensor, *, metric: Me
         attention = (1 - pairwise_distances(queries, support, "cosine")).softmax(dim=1)
         return attention.new_zeros(len(queries), n_classes).index_add_(1, labels, attention)
     distances = pairwise_distances(queries, support, metric)
-    per_class = [distances[:, labels == code].amin(dim=1) for code in range(n_classes)]
-    return -torch.stack(per_class, dim=1)
+    nearest = distances.new_full((len(queries), n_classes), torch.inf)
+    return -nearest.scatter_reduce(1, labels.expand(len(queries), -1), distances, "amin")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, Loss, Method, Structure
+from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import Picture, decode, fit
 from nearkin.errors import DamagedError, PluginError
 from nearkin.files import sha256, to_json
@@ -81,6 +81,13 @@ class Model(nn.Module):
         parts = [self.method.transform(self.raw(torch.from_numpy(chunk).to(device))).cpu() for chunk in chunks]
         self.train(training)
         return cast(FloatArray, torch.cat(parts).numpy().astype(np.float32, copy=False))
+
+    @torch.inference_mode()
+    def compare(self, queries: FloatArray, support: FloatArray, support_labels: IntArray) -> FloatArray:
+        """(q, d), (s, d) transformed, (s,) codes 0..c-1 -> (q, c) scores by the method's rule, higher is closer."""
+        device = next(self.parameters()).device
+        given = (torch.from_numpy(part).to(device) for part in (queries, support, support_labels))
+        return cast(FloatArray, self.method.compare(*given).cpu().numpy())
 
     def embed(self, images: Sequence[Any]) -> Embedded:
         """Paths, PIL images or arrays -> their embeddings, as the index takes them."""

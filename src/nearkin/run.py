@@ -168,19 +168,14 @@ class Run:
 
     def compare(self, queries: Any, support: Any, support_labels: Sequence[str]) -> FloatArray:
         """Images or (n, d) embeddings -> (q, c) scores, higher is closer; columns in order of first appearance."""
-        import torch
+        import numpy as np
 
         codes = {label: code for code, label in enumerate(dict.fromkeys(support_labels))}
         support_vectors = self._vectors(support)
         if not len(support_vectors) or len(support_vectors) != len(support_labels):
             raise UsageError(f"compare: {len(support_vectors)} support images, {len(support_labels)} labels; one each.")
-        labels = torch.tensor([codes[label] for label in support_labels])
-        with torch.inference_mode():
-            scores = self.model.method.compare(
-                torch.from_numpy(self._vectors(queries)), torch.from_numpy(support_vectors), labels
-            )
-        found: FloatArray = scores.numpy()
-        return found
+        labels = np.array([codes[label] for label in support_labels])
+        return self.model.compare(self._vectors(queries), support_vectors, labels)
 
     def _vectors(self, given: Any) -> FloatArray:
         from nearkin.index.inputs import read, refuse, vector_problems

@@ -71,6 +71,29 @@ def test_nested_folders_give_labels_with_what_they_lie_in(save: Save, gray: Byte
     ]
 
 
+def test_a_pattern_says_what_an_image_s_group_is(save: Save, gray: Bytes8, tmp_path: Path) -> None:
+    for name in ("greek/alpha/1_07.png", "greek/beta/2_07.png", "latin/a/3_07.png", "latin/a/4_12.png"):
+        save(name, gray)
+    said = folder(tmp_path).model_copy(update={"group": r"^(\w+)/.*_(\d+)\.png$"})
+    assert [i.group for i in open_source(said).items] == ["greek/07", "greek/07", "latin/07", "latin/12"]
+    wrong = said.model_copy(update={"group": r"greek/.*_(\d+)"})
+    assert "fits 2 of 4 images, not these: latin/a/3_07.png, latin/a/4_12.png" in trouble(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"group": "(a"}, "no regular expression"),
+        ({"group": "a"}, "needs brackets"),
+        ({"group": "(a)", "source": "manifest"}, "group is for source 'folder'"),
+        ({"select": "all"}, "select 'all' needs select_classes"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, str], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        DataOptions.model_validate({"source": "folder", "path": "pets", **wrong})
+
+
 def test_everything_misplaced_in_a_folder_is_told_at_once(save: Save, gray: Bytes8, tmp_path: Path) -> None:
     save("cat/siamese/1.png", gray)
     save("cat/1.png", gray)

@@ -12,7 +12,7 @@ from nearkin.contracts.answers import Answer, Neighbor, Promise, Way
 from nearkin.contracts.batches import Batch, Episode, Pairs, Structure, Triplets
 from nearkin.contracts.components import API_VERSION, Build, Component, Factory, Kind, OptionsSource, Register
 from nearkin.contracts.engines import Engine, EngineChoice, Hits
-from nearkin.contracts.figures import Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
+from nearkin.contracts.figures import Compare, Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
 from nearkin.contracts.losses import Comparison, ComparisonOptions, LossOptions, Normalize
 from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
 from nearkin.contracts.scores import FittedScore, Score, ScoreChoice
@@ -37,6 +37,7 @@ __all__ = [
     "Batch",
     "Build",
     "ClassRule",
+    "Compare",
     "Comparison",
     "ComparisonOptions",
     "Component",

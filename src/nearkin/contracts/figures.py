@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
-from nearkin.contracts.types import FloatArray, Metric
+from nearkin.contracts.types import FloatArray, IntArray, Metric
 
 
 class QueryableIndex(Protocol):
@@ -22,6 +22,10 @@ class QueryableIndex(Protocol):
 
     def query(self, queries: Any, *, k: int = 5, alpha: float | None = None) -> Any:
         """(q, d) -> a list of q Answers."""
+
+
+Compare: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], FloatArray]"
+"""(q, d) queries, (s, d) support, (s,) class codes 0..c-1 -> (q, c) scores, higher is closer."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class View:
     """Evaluators draw from this alone: all views get the same questions and the same resamples."""
     select: LabelledEmbeddings | None = None
     """The select items in this space: what is chosen (a threshold) is chosen on them. `None` where there are none."""
+    compare: Compare | None = None
+    """How the method scores queries against any support; `None` for the nearest support in the index's metric."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Figure:
     """95% interval."""
     n: int = 0
     """How many of `resampled` stand behind it."""
-    resampled: Literal["images", "groups"] = "images"
+    resampled: Literal["images", "groups", "classes"] = "images"
     note: str = ""
     """How it was computed, or why it could not be."""
     details: Mapping[str, Any] = field(default_factory=dict)

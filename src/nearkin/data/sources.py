@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ def open_source(options: DataOptions) -> Source:
         return Digits()
     path = find_path(str(options.path))
     if options.source == "folder":
-        return Files(list_folder(path))
+        items = list_folder(path)
+        return Files(grouped(items, options.group) if options.group else items)
     return Files(read_manifest(path))
 
 
@@ -94,6 +96,19 @@ def list_folder(root: Path) -> tuple[Item, ...]:
     files = [path for folder, paths in inside.items() if folder != root for path in paths if path not in inside]
     keys = [path.relative_to(root).as_posix() for path in files]
     return tuple(Item(key, key.rpartition("/")[0], key, None, path) for key, path in zip(keys, files, strict=True))
+
+
+def grouped(items: tuple[Item, ...], pattern: str) -> tuple[Item, ...]:
+    """The same items, each in the group that the pattern finds in its key. An error names those it does not fit."""
+    found = [re.search(pattern, item.key) for item in items]
+    without = [item.key for item, match in zip(items, found, strict=True) if match is None]
+    if without:
+        raise DataError(
+            f"data.group {pattern!r} fits {len(items) - len(without)} of {len(items)} images, not these: "
+            f"{listing(without)}. It is searched in an image's path in the folder; let it fit all."
+        )
+    groups = ["/".join(part or "" for part in match.groups()) for match in found if match]
+    return tuple(replace(item, group=group) for item, group in zip(items, groups, strict=True))
 
 
 def _folders(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, list[Path]]]:

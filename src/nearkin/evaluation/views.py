@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from nearkin.contracts import ClassRule, FloatArray, LabelledEmbeddings, Metric, View
+from nearkin.contracts import ClassRule, Compare, FloatArray, LabelledEmbeddings, Metric, View
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.index import Index
@@ -25,17 +25,19 @@ class Space:
     embed: Callable[[Sequence[Item]], FloatArray]
     metric: Metric
     class_rule: ClassRule
+    compare: Compare | None = None
+    """The method's own; `None` for the nearest support."""
 
 
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
     model = run.model
     cache = EmbeddingCache(run.folder.embeddings, model)
-    yield Space("model", lambda items: cache.embed(store, items), model.method.metric, model.method.class_rule)
+    rules = model.method.metric, model.method.class_rule
+    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare)
     yield Space("pixels", lambda items: pixels(store.images(items)), "l2", "nearest")
     untrained = build_model(model.blueprint, run.registries).eval()
-    rule = model.method.class_rule
-    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), model.method.metric, rule)
+    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *rules, untrained.compare)
 
 
 def pixels(images: FloatArray) -> FloatArray:
@@ -67,6 +69,7 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         index=index,
         seed=run.recipe.seed,
         select=labelled(space, select, store) if select else None,
+        compare=space.compare,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -25,6 +26,9 @@ class DataOptions(Options):
     """`digits`: scikit-learn's 1,797 handwritten digits. `folder`: a folder a class. `manifest`: a CSV file."""
     path: str | None = None
     """Of a folder or manifest. A relative one is looked up in the folder that NEARKIN_DATA names, else in ./data."""
+    group: str | None = None
+    """For a folder: a regular expression over an image's path in it. What its brackets hold, joined by `/`, is the
+    image's group, which no split parts: `(patient\\d+)`. Left out: every image is its own."""
     known: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The classes to learn, as text or shell patterns. Left out: every label that stands nowhere else."""
     select_classes: tuple[str, ...] = ()
@@ -46,6 +50,20 @@ class DataOptions(Options):
     def _path_where_needed(self) -> DataOptions:
         if (self.path is None) != (self.source == "digits"):
             raise ValueError("source 'digits' takes no path" if self.path else f"source {self.source!r} needs a path")
+        return self
+
+    @model_validator(mode="after")
+    def _group_where_it_can_be(self) -> DataOptions:
+        if self.group is None:
+            return self
+        if self.source != "folder":
+            raise ValueError(f"group is for source 'folder'; {self.source!r} has its own way to say it")
+        try:
+            brackets = re.compile(self.group).groups
+        except re.error as error:
+            raise ValueError(f"group is no regular expression: {error}") from error
+        if not brackets:
+            raise ValueError("group needs brackets around what names the group, as in (patient\\d+)")
         return self
 
     @model_validator(mode="after")

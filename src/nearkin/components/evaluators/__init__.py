@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from nearkin.components.evaluators.options import NWayExamOptions, ResampledOptions
+from nearkin.components.evaluators.options import EpisodesOptions, NWayExamOptions, ResampledOptions
 from nearkin.contracts import Build, Evaluator, Register
 
 
 def register_evaluators(register: Register) -> None:
-    """n_way_exam, clusters and open_set."""
+    """n_way_exam, episodes, clusters and open_set."""
     register(
         "n_way_exam",
         make_n_way_exam,
         options=NWayExamOptions,
         summary="One image, n_way choices, one of the same class: how often the nearest choice is the right one.",
+    )
+    register(
+        "episodes",
+        make_episodes,
+        options=EpisodesOptions,
+        summary="N-way K-shot accuracy by the method's own rule, on new classes where there are any.",
     )
     register(
         "clusters",
@@ -33,6 +39,13 @@ def make_n_way_exam(options: NWayExamOptions, _build: Build) -> Evaluator:
     from nearkin.components.evaluators.n_way_exam import NWayExam
 
     return NWayExam(options)
+
+
+def make_episodes(options: EpisodesOptions, _build: Build) -> Evaluator:
+    """The few-shot task as the options say."""
+    from nearkin.components.evaluators.episodes import Episodes
+
+    return Episodes(options)
 
 
 def make_clusters(options: ResampledOptions, _build: Build) -> Evaluator:

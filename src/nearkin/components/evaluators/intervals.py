@@ -56,15 +56,22 @@ def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distin
 def corrected(value: float, replicates: NDArray[np.float64], items: Askable) -> NDArray[np.float64]:
     """Replicates moved so that their mean is the estimate, and spread by what a bootstrap of few units lacks.
 
-    Draws with repeats bias some figures, hence the move. The spread is sqrt(n / f) t_f / z, with f = units less
-    classes as the degrees of freedom: Hesterberg 2015, "What teachers should know about the bootstrap".
+    Draws with repeats bias some figures, hence the move. The degrees of freedom are units less classes.
+    """
+    spread = widening(items.n_units, len(np.unique(items.codes)))
+    moved: NDArray[np.float64] = value + spread * (replicates - replicates.mean())
+    return moved
+
+
+def widening(n: int, strata: int) -> float:
+    """What a bootstrap of n units in so many strata lacks: sqrt(n / f) t_f / z, with f = n - strata.
+
+    Hesterberg 2015, "What teachers should know about the bootstrap".
     """
     from scipy.special import stdtrit  # Student's quantiles; scipy.stats takes long to import.
 
-    freedom = max(1, items.n_units - len(np.unique(items.codes)))
-    spread = math.sqrt(items.n_units / freedom) * stdtrit(freedom, 0.975) / Z_95
-    moved: NDArray[np.float64] = value + spread * (replicates - replicates.mean())
-    return moved
+    freedom = max(1, n - strata)
+    return float(math.sqrt(n / freedom) * stdtrit(freedom, 0.975) / Z_95)
 
 
 def interval(value: float, replicates: NDArray[np.float64], n: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,3 +25,20 @@ class NWayExamOptions(ResampledOptions):
     """How many questions are asked, classes equally often."""
     images: Annotated[int, Field(ge=4)] = 2000
     """At most this many test images take part, an equal quota a class: all of them are compared with each other."""
+
+
+class EpisodesOptions(ResampledOptions):
+    """Options of episodes."""
+
+    n_way: Annotated[int, Field(ge=2)] = 20
+    """Classes an episode; all of a parent's where it has fewer."""
+    n_shot: Annotated[int, Field(ge=1)] = 1
+    """Support images a class."""
+    n_query: Annotated[int, Field(ge=1)] = 5
+    """Queries a class, where it has so many of other groups than the support's."""
+    episodes: Annotated[int, Field(ge=2)] = 1000
+    """Asked in all, every parent equally often."""
+    within: Literal["parent", "all"] = "parent"
+    """`parent`: the classes of an episode lie in one folder (`alphabet` of `alphabet/character`)."""
+    ask: Literal["unknown", "known", "all"] | None = None
+    """About which classes. Left out: unknown ones, which trained nothing, where the test split has any; else known."""
