@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from nearkin.evaluation import evaluate as evaluate
     from nearkin.hookspecs import hookimpl as hookimpl
     from nearkin.index import Index as Index
+    from nearkin.indexes import edit_index as edit_index
+    from nearkin.indexes import load_index as load_index
     from nearkin.plugins import load_registries as load_registries
     from nearkin.run import Run as Run
-    from nearkin.run import load_index as load_index
     from nearkin.run import load_run as load_run
     from nearkin.training import resume as resume
     from nearkin.training import train as train
@@ -28,9 +29,10 @@ _HOME = {
     "NearkinError": "nearkin.errors",
     "Options": "nearkin.contracts",
     "Run": "nearkin.run",
+    "edit_index": "nearkin.indexes",
     "evaluate": "nearkin.evaluation",
     "hookimpl": "nearkin.hookspecs",
-    "load_index": "nearkin.run",
+    "load_index": "nearkin.indexes",
     "load_registries": "nearkin.plugins",
     "load_run": "nearkin.run",
     "resume": "nearkin.training",
@@ -45,6 +47,7 @@ __all__ = [
     "Options",
     "Run",
     "__version__",
+    "edit_index",
     "evaluate",
     "hookimpl",
     "load_index",

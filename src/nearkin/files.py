@@ -23,6 +23,7 @@ from nearkin.errors import DamagedError, WorkFailed
 MANIFEST = "manifest.json"
 SAVING = ".saving.lock"
 """Held while a bundle is written: two writers take turns, and the second one's state stays."""
+LOCK_SUFFIX = ".lock"
 PATIENCE_SECONDS = 60
 MAX_MANIFEST_BYTES = 64 * 2**20
 
@@ -120,7 +121,7 @@ def _with_checksum(body: Mapping[str, Any]) -> bytes:
 def _remove_unlisted(folder: Path, keep: set[str]) -> None:
     """Remove what an earlier state or a broken save left behind; only files that a bundle writes."""
     for path in folder.iterdir():
-        if path.is_file() and path.name not in {MANIFEST, SAVING, *keep}:
+        if path.is_file() and path.suffix != LOCK_SUFFIX and path.name not in {MANIFEST, *keep}:
             path.unlink(missing_ok=True)
 
 

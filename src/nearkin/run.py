@@ -19,7 +19,7 @@ from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
 
 if TYPE_CHECKING:
-    from nearkin.contracts import Embed, FloatArray
+    from nearkin.contracts import FloatArray
     from nearkin.index import Index
     from nearkin.model import Model
 
@@ -255,20 +255,3 @@ def _headlines(folder: RunFolder) -> dict[str, float]:
     meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
     headlines: dict[str, float] = meta.get("headlines", {})
     return headlines
-
-
-def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Index:
-    """Open the index of a run, or one that `index.save` wrote: its model is inside."""
-    from nearkin.index import load
-    from nearkin.model import load_model
-
-    if not Path(path).is_dir():
-        raise UsageError(f"{path}: there is no such run or index. 'nearkin runs list' shows the runs there are.")
-    if any((Path(path) / name).exists() for name in ("recipe.yaml", "index")):
-        return load_run(path, plugins=plugins, plugin_files=plugin_files).index
-    plugins, plugin_files = tuple(plugins), tuple(plugin_files)
-
-    def embed_for(files: Mapping[str, bytes]) -> Embed:
-        return load_model(files, load_registries(*plugins, files=plugin_files), str(path)).embed
-
-    return load(Path(path), embed_for)

@@ -83,7 +83,7 @@ def query(
 
 def _open_index(path: Path, plugins: Sequence[Path]) -> Index:
     """The index of a run, or one saved on its own."""
-    from nearkin.run import load_index
+    from nearkin.indexes import load_index
 
     return load_index(path, plugin_files=plugins)
 

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nearkin.index.index import Index as Index
+    from nearkin.index.opening import edit as edit
     from nearkin.index.opening import load as load
     from nearkin.index.opening import save as save
 
-_HOME = {"Index": "nearkin.index.index", "load": "nearkin.index.opening", "save": "nearkin.index.opening"}
+_HOME = {
+    "Index": "nearkin.index.index",
+    "edit": "nearkin.index.opening",
+    "load": "nearkin.index.opening",
+    "save": "nearkin.index.opening",
+}
 
-__all__ = ["Index", "load", "save"]
+__all__ = ["Index", "edit", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nearkin.contracts import Answer
 from nearkin.index.answering import Asked, evidence
 from nearkin.index.decide import Evidence
+from nearkin.index.review_load import ReviewLoad
 from nearkin.index.state import State
 
 ALPHAS = (0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.30)
@@ -30,34 +29,6 @@ class FalseFlags:
     images: int
     groups: int
     """Calibration groups of the class."""
-
-
-@dataclass(frozen=True)
-class ReviewLoad:
-    """What became of the queries given. All but the known ones are looked at by a person."""
-
-    asked: int
-    known: int
-    ambiguous: int
-    unknown: int
-    undecided: int
-    """Status `None`: the nearest class is uncalibrated."""
-
-    @classmethod
-    def of(cls, answers: Iterable[Answer]) -> ReviewLoad:
-        """Counted."""
-        counts = Counter(answer.status or "undecided" for answer in answers)
-        return cls(counts.total(), *(counts[name] for name in ("known", "ambiguous", "unknown", "undecided")))
-
-    @property
-    def share(self) -> float:
-        """The share that a person looks at; 0 where nothing was asked."""
-        return 1 - self.known / self.asked if self.asked else 0.0
-
-    @property
-    def flagged(self) -> float:
-        """The share flagged unknown; 0 where nothing was asked."""
-        return self.unknown / self.asked if self.asked else 0.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nearkin.index.settings import alpha_problem
 from nearkin.index.state import State
 
 
-def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | None) -> State:
+def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | None) -> tuple[State, None]:
     """The classes of these labels calibrated on these items; the other classes as they were."""
     refuse([alpha_problem(alpha)] if alpha is not None else [])
     state.require_references()
@@ -30,12 +30,14 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     check_independent(new, state.references, state.trained, state.settings.metric)
     settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
     scored = state.calibration.replaced(new).scored(state.searcher, settings.k, set(new.labels))
-    return replace(state, calibration=scored, settings=settings)
+    changed = replace(state, calibration=scored, settings=settings)
+    return changed.noted("calibrate", len(given), plain["labels"], alpha=settings.alpha), None
 
 
-def recalibrate(state: State) -> State:
+def recalibrate(state: State) -> tuple[State, None]:
     """Every calibration item scored again; items of classes that hold no reference any more wait until they do."""
     state.require_references()
     calibration = state.calibration
     check_independent(calibration, state.references, state.trained, state.settings.metric)
-    return replace(state, calibration=calibration.scored(state.searcher, state.settings.k, set(calibration.labels)))
+    scored = calibration.scored(state.searcher, state.settings.k, set(calibration.labels))
+    return replace(state, calibration=scored).noted("recalibrate", len(scored)), None

@@ -81,15 +81,29 @@ class Calibration:
         """The same, once references of these classes changed. Other classes' nearest-neighbour scores still hold."""
         return replace(self, fresh=self.fresh - set(labels))
 
+    def relabelled(self, labels: Set[str], to: str, *, still_fresh: bool) -> Calibration:
+        """The items of these labels under the label `to`; fresh where they are one class under a new name."""
+        fresh = self.fresh - labels | ({to} if still_fresh and labels <= self.fresh else set())
+        return replace(self, labels=tuple(to if label in labels else label for label in self.labels), fresh=fresh)
+
     def replaced(self, new: Calibration) -> Calibration:
         """`new` in the place of what there was of its classes; the other classes stay. Not yet scored."""
-        keep = [item for item, label in enumerate(self.labels) if label not in set(new.labels)]
-        texts: dict[str, Any] = {
-            name: (*(getattr(self, name)[item] for item in keep), *getattr(new, name)) for name in TEXTS
-        }
+        replaced = set(new.labels)
+        return self.taken([item for item, label in enumerate(self.labels) if label not in replaced]).joined(new)
+
+    def taken(self, items: Sequence[int]) -> Calibration:
+        """These items alone."""
+        texts: dict[str, Any] = {name: tuple(getattr(self, name)[item] for item in items) for name in TEXTS}
+        rows = np.array(items, dtype=np.int64)
+        fresh = self.fresh & set(texts["labels"])
+        return Calibration(vectors=self.vectors[rows], scores=self.scores[rows], fresh=fresh, **texts)
+
+    def joined(self, new: Calibration) -> Calibration:
+        """These and more, the classes of the new ones stale."""
+        texts: dict[str, Any] = {name: (*getattr(self, name), *getattr(new, name)) for name in TEXTS}
         return Calibration(
-            vectors=np.concatenate([self.vectors[keep], new.vectors]),
-            scores=np.concatenate([self.scores[keep], new.scores]),
+            vectors=np.concatenate([self.vectors, new.vectors]),
+            scores=np.concatenate([self.scores, new.scores]),
             fresh=self.fresh - set(new.labels),
             **texts,
         )

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, Promise
-from nearkin.errors import IndexCallError
-from nearkin.index import answering, calibrating, lifecycle, storage
-from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
-from nearkin.index.answering import Asked
+from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric
+from nearkin.errors import IndexCallError, WorkFailed
+from nearkin.index import calibrating, lifecycle, merging, reembedding, storage
 from nearkin.index.engines import engine_choice
-from nearkin.index.inputs import Given, named_texts, read, refuse
-from nearkin.index.references import References
+from nearkin.index.inputs import named_texts
+from nearkin.index.model_link import ModelFiles, ModelLink
+from nearkin.index.questions import Questions
 from nearkin.index.searcher import Searcher
-from nearkin.index.settings import Settings, alpha_problem, count_problem
+from nearkin.index.settings import Settings
 from nearkin.index.state import State
-from nearkin.index.where import Where
+from nearkin.index.writing import writing
 
-ModelFiles = Callable[[], Mapping[str, bytes]]
+T = TypeVar("T")
 
 
-class Index:
+class Index(Questions):
     """Labelled embeddings, one cluster a label, that answers for new images: which cluster, or unknown.
 
     Everywhere "images or embeddings" are asked for: a float array or tensor, (d,) for one or (n, d), or a list of
@@ -49,42 +49,10 @@ class Index:
         settings = Settings(metric, class_rule, dim, alpha, k)
         self._engine = engine if isinstance(engine, EngineChoice) else engine_choice(engine)
         made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
-        self._state = State.empty(settings, trained_digests, made)
-        self._embed = embed
-        self._model_files = model_files
-        self.model_digest = model_digest
-        """Of the model whose embeddings it holds; empty where nobody said."""
-
-    def __len__(self) -> int:
-        return len(self.references)
-
-    def __repr__(self) -> str:
-        return f"Index({self.metric!r}, {len(self)} references of {len(self.labels)} classes)"
-
-    @property
-    def metric(self) -> Metric:
-        """How distances are measured."""
-        return self._state.settings.metric
-
-    @property
-    def alpha(self) -> float:
-        """The promised upper bound on the share of a calibrated class's images that are flagged unknown."""
-        return self._state.settings.alpha
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes that it holds references of, sorted."""
-        return self.references.classes
-
-    @property
-    def references(self) -> References:
-        """The store, read-only: vectors, ids, labels, groups, sources, in the order of ids."""
-        return self._state.references
-
-    @property
-    def promise(self) -> Promise:
-        """What stands behind answers at the index's own alpha."""
-        return self._state.judge(self.alpha).promise
+        model = ModelLink(embed, model_files, model_digest)
+        self._state = State.empty(settings, trained_digests, made, model)
+        self._changing = threading.RLock()
+        self._origin: tuple[Path, str] | None = None
 
     @property
     def faiss(self) -> Any:
@@ -93,6 +61,12 @@ class Index:
         if raw is None:
             raise IndexCallError(f"the engine {self._engine.type!r} is not made of FAISS.")
         return raw
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_changing"}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept, _changing=threading.RLock())
 
     # ---------------------------------------------------------------------------------------- references
 
@@ -114,8 +88,7 @@ class Index:
         """
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
-        self._state, new_ids = lifecycle.add(self._state, given, named, ids, trained)
-        return new_ids
+        return self._change(lifecycle.add, given, named, ids, trained)
 
     def remove(
         self,
@@ -124,8 +97,59 @@ class Index:
         groups: Iterable[str] | str | None = None,
     ) -> int:
         """Remove references by exactly one of ids, labels, groups; return how many went. All named must be there."""
-        self._state, n_removed = lifecycle.remove(self._state, ids, labels, groups)
-        return n_removed
+        return self._change(lifecycle.remove, ids, labels, groups)
+
+    def relabel(
+        self,
+        to: str,
+        *,
+        ids: Iterable[int] | int | None = None,
+        labels: Iterable[str] | str | None = None,
+        groups: Iterable[str] | str | None = None,
+    ) -> int:
+        """Give references another label, by exactly one of ids, labels, groups; return how many had another one.
+
+        By `labels` a whole class is renamed, its calibration items with it; where no class has the new name, its
+        calibration stays fresh. All other classes that lose or gain references must be calibrated again.
+        """
+        return self._change(lifecycle.relabel, to, ids, labels, groups)
+
+    def merge(self, other: Index, *, renumber: bool = False, keep_calibration: bool = True) -> dict[int, int]:
+        """Take in all that another index of the same model holds; return the id that each of its references has now.
+
+        Ids that both hold are refused, unless `renumber` gives the other's references new ones. Refused too: another
+        model, metric or class rule, and calibration items of one that are references of the other, or share a group
+        with them (`keep_calibration=False` drops all calibration). What trained either is remembered. Classes that
+        the other brings anything of must be calibrated again: `recalibrate()`.
+        """
+        return self._change(merging.merge, other._state, renumber, keep_calibration)
+
+    def reembed(
+        self,
+        other: Index,
+        images: Mapping[int, Any] | None = None,
+        *,
+        root: Path | str = ".",
+        keep_calibration: bool = True,
+    ) -> Index:
+        """Embed everything again with the model of another index (a run's: `index.reembed(run.index)`). Returns self.
+
+        Ids, labels and groups stay; metric, class rule and what trained become the other's. Images are read from
+        the references' sources, relative to `root`, or taken from `images`, by id; one that is not the image that
+        was embedded before is refused. Calibration items are embedded again too, and scored.
+        """
+        build = Build(seed=0, embedding_dim=other._state.settings.dim, metric=other.metric)
+        found = reembedding.Images(images or {}, Path(root))
+        self._change(
+            reembedding.reembed, other._state, self._engine.make(build), found, keep_calibration, self.on_embed
+        )
+        return self
+
+    def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
+        """One change at a time; readers see the state before it or after it."""
+        with self._changing:
+            self._state, result = change(self._state, *arguments)
+            return result
 
     # --------------------------------------------------------------------------------------- calibration
 
@@ -139,7 +163,7 @@ class Index:
         """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
         given = self._read(images_or_embeddings)
         named = named_texts(given, [""] * len(given), groups, None, digests)
-        self._state = lifecycle.remember_trained(self._state, given, named)
+        self._change(lifecycle.remember_trained, given, named)
 
     def calibrate(
         self,
@@ -158,7 +182,7 @@ class Index:
         """
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
-        self._state = calibrating.calibrate(self._state, given, named, alpha)
+        self._change(calibrating.calibrate, given, named, alpha)
         return self
 
     def recalibrate(self) -> Index:
@@ -166,89 +190,57 @@ class Index:
 
         Items of classes that hold no reference any more wait until they do.
         """
-        self._state = calibrating.recalibrate(self._state)
+        self._change(calibrating.recalibrate)
         return self
-
-    # ------------------------------------------------------------------------------------------- answers
-
-    def query(
-        self, images_or_embeddings: Any, *, k: int = 5, alpha: float | None = None, where: Where | None = None
-    ) -> Any:
-        """One image or (d,) embedding -> one `Answer`; a list or an (n, d) array -> a list of them.
-
-        `k`: how many neighbours an answer shows; all where the index holds fewer. `alpha`: decide at another
-        level than the index's own, from the same scores. `where`: ask about some references alone, by label, group
-        or source: `{"label": ["covid", "normal"], "source": "ward-3/*"}`. Classes that the filter leaves out are not
-        asked about; one that it takes a part of is uncalibrated.
-        """
-        refuse([count_problem("k", k), alpha_problem(alpha) if alpha is not None else ""])
-        asked = self._asked(images_or_embeddings, where)
-        level = self.alpha if alpha is None else float(alpha)
-        answers = answering.answer(asked.state, asked.vectors, neighbors=int(k), alpha=level)
-        return answers[0] if asked.one else answers
-
-    def range(self, images_or_embeddings: Any, radius: float, *, where: Where | None = None) -> Any:
-        """All references at most `radius` away, in the index's metric: a tuple of `Neighbor`, nearest first.
-
-        One in gives one tuple; a list in gives a list of them.
-        """
-        refuse([answering.radius_problem(radius)])
-        asked = self._asked(images_or_embeddings, where)
-        found = list(answering.within(asked.state, asked.vectors, radius))
-        return found[0] if asked.one else found
-
-    def alpha_table(
-        self, queries: Any = None, *, alphas: Sequence[float] = ALPHAS, images: int = 100
-    ) -> list[AlphaRow]:
-        """What each alpha costs, to choose one: false flags a class, and the review load of the queries given.
-
-        The range of false flags is for so many new `images` of a class.
-        """
-        refuse([*map(alpha_problem, alphas), count_problem("images", images)])
-        asked = None if queries is None else self._asked(queries, None)
-        return alpha_table(self._state, alphas, int(images), asked)
-
-    def _asked(self, images_or_embeddings: Any, where: Where | None) -> Asked:
-        state = self._state
-        state.require_references()
-        given = read(images_or_embeddings, state.settings.dim, self._embed)
-        return Asked.of(state if where is None else state.part(where), given)
-
-    # -------------------------------------------------------------------------------------------- inputs
-
-    def _read(self, images_or_embeddings: Any) -> Given:
-        return read(images_or_embeddings, self._state.settings.dim, self._embed)
 
     # ---------------------------------------------------------------------------------------------- disk
 
     def save(self, folder: Path | str, *, with_model: bool = True) -> None:
-        """Write everything into a folder of its own, the model too, so that it opens on another machine."""
+        """Write everything into a folder of its own, the model too, so that it opens on another machine.
+
+        All changes since it was opened become the folder's state in one step, or none does. `WorkFailed` where
+        another process is writing there, or wrote there since this index was opened from it or saved to it.
+        """
+        folder = Path(folder)
+        with writing(folder):
+            self._refuse_changed(folder)
+            storage.write(folder, self._contents(with_model))
+            self._origin = (folder.resolve(), storage.written(folder))
+
+    def _refuse_changed(self, folder: Path) -> None:
+        """Nobody's changes are overwritten unseen."""
+        if (
+            self._origin
+            and self._origin[0] == folder.resolve()
+            and storage.written(folder) not in ("", self._origin[1])
+        ):
+            raise WorkFailed(
+                f"{folder}: was changed by someone else since this index was opened from it. "
+                "Open it again and repeat your changes, or save into another folder."
+            )
+
+    def _contents(self, with_model: bool) -> storage.Contents:
         import faiss
 
-        model = self._model_files() if with_model and self._model_files else {}
         state = self._state
-        contents = storage.Contents(
+        return storage.Contents(
             settings=state.settings,
             references=state.references,
             calibration=state.calibration,
             trained=state.trained,
             faiss=faiss.serialize_index(self.faiss).tobytes(),
-            model=model,
+            model=state.model.files() if with_model and state.model.files else {},
             model_digest=self.model_digest,
+            history=state.history,
         )
-        storage.write(Path(folder), contents)
 
     @classmethod
-    def from_contents(cls, contents: storage.Contents, embed: Embed | None, model_files: ModelFiles | None) -> Index:
+    def from_contents(cls, contents: storage.Contents, model: ModelLink, origin: tuple[Path, str]) -> Index:
         """The index that a folder held."""
-        index = cls(
-            **asdict(contents.settings),
-            embed=embed,
-            model_files=model_files,
-            model_digest=contents.model_digest,
-        )
+        index = cls(**asdict(contents.settings))
         references = contents.references
         engine = index._state.searcher.engine.holding(references.ids, references.vectors)
         searcher = Searcher(references, engine, index.metric)
-        index._state = State(contents.settings, references, contents.calibration, contents.trained, searcher)
+        held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
+        index._state, index._origin = State(contents.settings, *held), origin
         return index

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from nearkin.errors import IndexCallError, listing
 LARGEST = 1e15
 """Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
 LARGEST_ID = 2**63 - 1
+AT_A_TIME = 64
+"""Images handed to the model at once, so that a large folder is never decoded whole."""
+OnEmbed: TypeAlias = Callable[[int, int], None] | None
+"""Told how many of how many images are embedded."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Given:
         return len(self.vectors)
 
 
-def read(given: Any, dim: int, embed: Embed | None) -> Given:
+def read(given: Any, dim: int, embed: Embed | None, on_embed: OnEmbed = None) -> Given:
     """A float array or tensor of one or two dimensions is embeddings, as is a list of (d,) ones; all else is images."""
     if _is_embedding(given, dims=(1, 2)):
         array = _as_array(given)
@@ -47,7 +51,7 @@ def read(given: Any, dim: int, embed: Embed | None) -> Given:
         return _embeddings(_stack([_as_array(item) for item in items]), one=False)
     if any(are_embeddings):
         raise IndexCallError("a list of both images and embeddings: give one kind in a call.")
-    return _embedded(items, embed, one=not many)
+    return _embedded(items, embed, on_embed, one=not many)
 
 
 def _is_embedding(value: Any, dims: tuple[int, ...]) -> bool:
@@ -75,7 +79,7 @@ def _embeddings(array: np.ndarray[Any, Any], *, one: bool) -> Given:
     return Given(vectors, ("",) * len(vectors), ("embedding",) * len(vectors), one)
 
 
-def _embedded(items: list[Any], embed: Embed | None, *, one: bool) -> Given:
+def _embedded(items: list[Any], embed: Embed | None, on_embed: OnEmbed, *, one: bool) -> Given:
     numbers = [item for item in items if isinstance(item, (bool, int, float, complex, list))]
     if numbers:
         raise IndexCallError("numbers in a list are no embedding: write numpy.asarray(..., dtype=numpy.float32).")
@@ -83,11 +87,18 @@ def _embedded(items: list[Any], embed: Embed | None, *, one: bool) -> Given:
         raise IndexCallError(
             "this index has no model, so it cannot take images. Give float embeddings, or open it with its model."
         )
-    made = embed(items)
-    vectors = np.ascontiguousarray(made.vectors, dtype=np.float32)
-    if not len(vectors) == len(made.digests) == len(made.sources) == len(items):
-        raise IndexCallError(f"embed was given {len(items)} images and gave back {len(vectors)} embeddings.")
-    return Given(vectors, tuple(made.digests), tuple(made.sources), one)
+    parts = []
+    for start in range(0, len(items), AT_A_TIME):
+        some = items[start : start + AT_A_TIME]
+        made = embed(some)
+        if not len(made.vectors) == len(made.digests) == len(made.sources) == len(some):
+            raise IndexCallError(f"embed was given {len(some)} images and gave back {len(made.vectors)} embeddings.")
+        parts.append(made)
+        if on_embed:
+            on_embed(start + len(some), len(items))
+    vectors = np.concatenate([np.asarray(made.vectors, dtype=np.float32) for made in parts])
+    digests, sources = ([text for made in parts for text in getattr(made, name)] for name in ("digests", "sources"))
+    return Given(np.ascontiguousarray(vectors), tuple(digests), tuple(sources), one)
 
 
 # -------------------------------------------------------------------------------------------------- checks

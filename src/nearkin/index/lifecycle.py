@@ -1,4 +1,4 @@
-"""Classes come and go: references added to a state and removed from it, each change a new state."""
+"""Classes come and go: references added, removed and relabelled, each change a new state with a line of history."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nearkin.contracts import IntArray
 from nearkin.errors import IndexCallError
 from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
 from nearkin.index.references import References
@@ -34,7 +35,8 @@ def add(
         metric=state.settings.metric,
     )
     remembered = _remember_new(state, references, new_ids)
-    return remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"]), new_ids
+    changed = remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"])
+    return changed.noted("add", len(new_ids), named["labels"]), new_ids
 
 
 def _remember_new(state: State, references: References, new_ids: Sequence[int]) -> State:
@@ -53,21 +55,51 @@ def remove(
     groups: Iterable[str] | str | None,
 ) -> tuple[State, int]:
     """Without those that exactly one of ids, labels, groups names; and how many went."""
-    asked = {"ids": ids, "labels": labels, "groups": groups}
-    chosen = [(what, wanted) for what, wanted in asked.items() if wanted is not None]
-    if len(chosen) != 1:
-        raise IndexCallError("remove: give exactly one of ids, labels, groups.")
-    what, wanted = chosen[0]
-    positions = state.references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
-    gone = {state.references.labels[place] for place in positions}
+    _, positions = _chosen(state.references, "remove", {"ids": ids, "labels": labels, "groups": groups})
+    gone = [state.references.labels[place] for place in positions]
     left = state.references.without(positions)
-    return state.with_references(left, state.references.ids[positions], gone), len(positions)
+    changed = state.with_references(left, state.references.ids[positions], gone)
+    return changed.noted("remove", len(positions), gone), len(positions)
 
 
-def remember_trained(state: State, given: Given, named: Mapping[str, Any]) -> State:
+def _chosen(references: References, call: str, asked: Mapping[str, Any]) -> tuple[str, IntArray]:
+    """Which of ids, labels, groups was given, and (m,) positions of the references that it names."""
+    given = [(what, wanted) for what, wanted in asked.items() if wanted is not None]
+    if len(given) != 1:
+        raise IndexCallError(f"{call}: give exactly one of {', '.join(asked)}.")
+    what, wanted = given[0]
+    return what, references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
+
+
+def relabel(
+    state: State,
+    to: str,
+    ids: Iterable[int] | int | None,
+    labels: Iterable[str] | str | None,
+    groups: Iterable[str] | str | None,
+) -> tuple[State, int]:
+    """Those that exactly one of ids, labels, groups names under another label; and how many had another before."""
+    refuse(text_problems("to", [to], 1))
+    references, calibration = state.references, state.calibration
+    what, positions = _chosen(references, "relabel", {"ids": ids, "labels": labels, "groups": groups})
+    positions = np.array([place for place in positions if references.labels[place] != to], dtype=np.int64)
+    if not len(positions):
+        return state, 0
+    old = [references.labels[place] for place in positions]
+    renamed = what == "labels" and len(set(old)) == 1 and to not in {*references.classes, *calibration.labels}
+    moved = calibration.relabelled(set(old), to, still_fresh=renamed) if what == "labels" else calibration
+    same_vectors = np.zeros(0, dtype=np.int64)
+    changed = replace(state, calibration=moved).with_references(
+        references.relabelled(positions, to), same_vectors, labels=() if renamed else {*old, to}
+    )
+    return changed.noted("relabel", len(positions), old, to=to), len(positions)
+
+
+def remember_trained(state: State, given: Given, named: Mapping[str, Any]) -> tuple[State, None]:
     """These trained the model, and are no references."""
     refuse(
         vector_problems(given.vectors, state.settings.dim, state.settings.metric)
         + [problem for name in ("groups", "digests") for problem in text_problems(name, named[name], len(given))]
     )
-    return replace(state, trained=state.trained.joined(given.vectors, named["digests"], named["groups"]))
+    trained = state.trained.joined(given.vectors, named["digests"], named["groups"])
+    return replace(state, trained=trained).noted("remember_trained", len(given)), None

@@ -1,14 +1,18 @@
-"""Opening and saving an index, with the model that it was saved with or another."""
+"""Opening, changing and saving an index on disk, with the model that it was saved with or another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from nearkin.contracts import Embed
-from nearkin.index.index import Index, ModelFiles
-from nearkin.index.storage import read
+from nearkin.errors import DamagedError
+from nearkin.index.index import Index
+from nearkin.index.model_link import ModelFiles, ModelLink
+from nearkin.index.storage import Contents, holds_model, read, written
+from nearkin.index.writing import writing
 
 EmbedFor = Callable[[Mapping[str, bytes]], Embed]
 """The model's files as saved -> what embeds images."""
@@ -31,10 +35,44 @@ def load(
     The model comes from `embed` and `model_files` where given (a run has its own), else `embed_for` makes it from
     the files that were saved along, if any were.
     """
-    contents = read(Path(folder))
+    folder = Path(folder)
+    contents, state = _steady(folder)
     kept = dict(contents.model)
     if kept and embed is None and embed_for is not None:
         embed = embed_for(kept)
     if kept and model_files is None:
         model_files = partial(dict, kept)
-    return Index.from_contents(contents, embed, model_files)
+    return Index.from_contents(
+        contents, ModelLink(embed, model_files, contents.model_digest), (folder.resolve(), state)
+    )
+
+
+def _steady(folder: Path) -> tuple[Contents, str]:
+    """What the folder holds, and the name of that state; read again where a writer was quicker."""
+    while True:
+        before = written(folder)
+        try:
+            contents = read(folder)
+        except DamagedError:
+            if written(folder) == before:
+                raise
+        else:
+            if written(folder) == before:
+                return contents, before
+
+
+@contextmanager
+def edit(folder: Path | str, opened: Callable[[], Index]) -> Iterator[Index]:
+    """Open, change and save in one go: `with edit(...) as index: index.add(...)`.
+
+    Nobody else can write there meanwhile. What was changed is saved in one step where the block ends well, and not
+    at all where it raises. The model is saved along where it was before.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        had_model = holds_model(folder)
+        index = opened()
+        before = index.history
+        yield index
+        if index.history != before:
+            index.save(folder, with_model=had_model)

@@ -141,6 +141,13 @@ class References:
         chosen = set(asked)
         return np.array([place for place, value in enumerate(there) if value in chosen], dtype=np.int64)
 
+    def relabelled(self, positions: IntArray, to: str) -> References:
+        """All, those at (m,) positions under the label `to`."""
+        labels = list(self.labels)
+        for place in positions.tolist():
+            labels[place] = to
+        return replace(self, labels=tuple(labels))
+
     def without(self, positions: IntArray) -> References:
         """All but those at (m,) positions."""
         keep = np.ones(len(self), dtype=bool)

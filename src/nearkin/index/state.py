@@ -5,6 +5,7 @@ So a reader that holds a state answers from it whole, whatever a writer does mea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,8 @@ from nearkin.errors import IndexCallError
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Judge
 from nearkin.index.engines.flat import FlatEngine
+from nearkin.index.history import Event
+from nearkin.index.model_link import ModelLink
 from nearkin.index.references import References
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
@@ -36,24 +39,38 @@ class State:
     trained: Trained
     searcher: Searcher
     """Over these references."""
+    model: ModelLink
+    history: tuple[Event, ...] = ()
     whole: State | None = None
     """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
     _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
-    def empty(cls, settings: Settings, trained_digests: Iterable[str], engine: Engine) -> State:
+    def empty(cls, settings: Settings, trained_digests: Iterable[str], engine: Engine, model: ModelLink) -> State:
         """No references yet."""
         references = References.empty(settings.dim)
         trained = Trained.empty(settings.dim, trained_digests)
         searcher = Searcher(references, engine, settings.metric)
-        return cls(settings, references, Calibration.empty(settings.dim), trained, searcher)
+        return cls(settings, references, Calibration.empty(settings.dim), trained, searcher, model)
 
     def with_references(self, references: References, ids: IntArray, labels: Iterable[str]) -> State:
         """Other references: those of `ids` came or went, so the classes of `labels` are stale."""
         engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)
         searcher = Searcher(references, engine, self.settings.metric)
         return replace(self, references=references, searcher=searcher, calibration=self.calibration.stale(labels))
+
+    def noted(self, call: str, n: int, labels: Iterable[str] = (), **details: Any) -> State:
+        """The same, with a line in its history: the call, how many items, how many of each of the `labels`."""
+        counts = Counter(labels)
+        said = {"labels": dict(sorted(counts.items())), **details} if counts else details
+        return self.with_history((*self.history, Event.now(call, n, **said)))
+
+    def with_history(self, history: tuple[Event, ...]) -> State:
+        """The same with another history; what was made for answering is kept."""
+        same = replace(self, history=history)
+        same._judges.update(self._judges)
+        return same
 
     def judge(self, alpha: float) -> Judge:
         """The judge at this alpha, made once."""

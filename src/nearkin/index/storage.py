@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nearkin.errors import DamagedError, IndexCallError, NearkinError, listing
-from nearkin.files import MANIFEST, SAVING, read_bundle, read_manifest, save_bundle, to_json
+from nearkin.files import LOCK_SUFFIX, MANIFEST, read_bundle, read_manifest, save_bundle, sha256, to_json
 from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
 from nearkin.index.calibration import Calibration
+from nearkin.index.history import Event, from_lines, to_lines
 from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import TEXTS as REFERENCE_TEXTS
 from nearkin.index.references import References
@@ -30,8 +31,11 @@ REFERENCES, REFERENCE_TEXTS_FILE = "references.safetensors", "references.json"
 CALIBRATION, CALIBRATION_TEXTS_FILE = "calibration.safetensors", "calibration.json"
 TRAINED, TRAINED_TEXTS_FILE = "trained.safetensors", "trained.json"
 FAISS = "faiss.index"
+HISTORY = "history.jsonl"
+"""Indexes of the first weeks have none."""
 OWN = frozenset(
     {
+        HISTORY,
         REFERENCES,
         REFERENCE_TEXTS_FILE,
         CALIBRATION,
@@ -41,7 +45,7 @@ OWN = frozenset(
         FAISS,
     }
 )
-A_BUNDLE_WRITES = re.compile(rf"manifest\.json|.+-[0-9a-f]{{16}}(\..*)?|\..+\.tmp|{re.escape(SAVING)}")
+A_BUNDLE_WRITES = re.compile(rf"manifest\.json|.+-[0-9a-f]{{16}}(\..*)?|\..+\.tmp|\..+{re.escape(LOCK_SUFFIX)}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Contents:
     model: Mapping[str, bytes] = field(default_factory=dict)
     """The model's files, where the index takes them along."""
     model_digest: str = ""
+    history: tuple[Event, ...] = ()
 
 
 def write(folder: Path, contents: Contents) -> None:
@@ -77,6 +82,7 @@ def write(folder: Path, contents: Contents) -> None:
         TRAINED: save({"vectors": contents.trained.vectors}),
         TRAINED_TEXTS_FILE: to_json({name: sorted(getattr(contents.trained, name)) for name in ("digests", "groups")}),
         FAISS: contents.faiss,
+        HISTORY: to_lines(contents.history),
     }
     meta = {**asdict(contents.settings), "next_id": references.next_id, "model": contents.model_digest}
     save_bundle(folder, {**files, **contents.model}, meta, format_name=FORMAT, version=VERSION)
@@ -84,8 +90,6 @@ def write(folder: Path, contents: Contents) -> None:
 
 def _check_folder(folder: Path) -> None:
     """Saving clears what its manifest does not list, so nothing else may be there."""
-    if folder.exists() and not folder.is_dir():
-        raise IndexCallError(f"{folder}: this is a file. Save the index into a folder of its own.")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     foreign = [name for name in there if not A_BUNDLE_WRITES.fullmatch(name)]
     if foreign:
@@ -102,7 +106,7 @@ def _check_folder(folder: Path) -> None:
 def read(folder: Path) -> Contents:
     """What a folder holds, every file confirmed. `DamagedError` names the file that is not as it was written."""
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
-    missing = sorted(OWN - set(bundle.files))
+    missing = sorted(OWN - {HISTORY} - set(bundle.files))
     if missing:
         raise DamagedError(f"{folder / MANIFEST}: lists no {listing(missing)}, so this is not a whole index.")
     files = bundle.files
@@ -114,7 +118,9 @@ def read(folder: Path) -> Contents:
     calibration = _calibration(folder, files, settings, references)
     trained = _trained(folder, files, settings)
     model = {name: data for name, data in files.items() if name not in OWN}
-    return Contents(settings, references, calibration, trained, files[FAISS], model, model_digest)
+    with _naming(folder / HISTORY):
+        history = from_lines(files.get(HISTORY, b""))
+    return Contents(settings, references, calibration, trained, files[FAISS], model, model_digest, history)
 
 
 def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Trained:
@@ -181,3 +187,15 @@ def _tensor(tensors: Mapping[str, NDArray[Any]], name: str, dtype: Any, dims: in
 def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:
     refuse(problem for name in names for problem in text_problems(name, said[name], n))
     return {name: tuple(said[name]) for name in names}
+
+
+def written(folder: Path) -> str:
+    """Names the state that a folder holds now; empty where it holds no index."""
+    if not (folder / MANIFEST).exists():
+        return ""
+    return sha256(to_json(read_manifest(folder, format_name=FORMAT, version=VERSION)))
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether the model was saved along."""
+    return not OWN.issuperset(read_manifest(folder, format_name=FORMAT, version=VERSION)["files"])

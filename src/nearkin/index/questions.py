@@ -1,0 +1,140 @@
+"""What can be asked of an index: its answers, what is near, what an alpha costs, and what happened to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from nearkin.contracts import Answer, Metric, Promise
+from nearkin.index import answering, history
+from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
+from nearkin.index.answering import Asked
+from nearkin.index.history import Drift, Event
+from nearkin.index.inputs import Given, read, refuse
+from nearkin.index.references import References
+from nearkin.index.settings import alpha_problem, count_problem
+from nearkin.index.state import State
+from nearkin.index.where import Where
+
+
+class Questions:
+    """The half of `Index` that changes nothing. Each call answers from one state, whatever others change meanwhile."""
+
+    _state: State
+    _changing: threading.RLock
+    on_embed: Callable[[int, int], None] | None = None
+    """Told, while images are embedded, how many of how many are done."""
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    def __repr__(self) -> str:
+        return f"Index({self.metric!r}, {len(self)} references of {len(self.labels)} classes)"
+
+    @property
+    def metric(self) -> Metric:
+        """How distances are measured."""
+        return self._state.settings.metric
+
+    @property
+    def alpha(self) -> float:
+        """The promised upper bound on the share of a calibrated class's images that are flagged unknown."""
+        return self._state.settings.alpha
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that it holds references of, sorted."""
+        return self.references.classes
+
+    @property
+    def references(self) -> References:
+        """The store, read-only: vectors, ids, labels, groups, sources, in the order of ids."""
+        return self._state.references
+
+    @property
+    def promise(self) -> Promise:
+        """What stands behind answers at the index's own alpha."""
+        return self._state.judge(self.alpha).promise
+
+    @property
+    def model_digest(self) -> str:
+        """Of the model whose embeddings it holds; empty where nobody said."""
+        return self._state.model.digest
+
+    @property
+    def history(self) -> tuple[Event, ...]:
+        """Every change since it was made, oldest first, and the answers that were recorded."""
+        return self._state.history
+
+    # ------------------------------------------------------------------------------------------- answers
+
+    def query(
+        self,
+        images_or_embeddings: Any,
+        *,
+        k: int = 5,
+        alpha: float | None = None,
+        where: Where | None = None,
+        record: bool = False,
+    ) -> Any:
+        """One image or (d,) embedding -> one `Answer`; a list or an (n, d) array -> a list of them.
+
+        `k`: how many neighbours an answer shows; all where the index holds fewer. `alpha`: decide at another
+        level than the index's own, from the same scores. `where`: ask about some references alone, by label, group
+        or source: `{"label": ["covid", "normal"], "source": "ward-3/*"}`. Classes that the filter leaves out are not
+        asked about; one that it takes a part of is uncalibrated. `record`: count the statuses in the history.
+        """
+        refuse([count_problem("k", k), alpha_problem(alpha) if alpha is not None else ""])
+        asked = self._asked(images_or_embeddings, where)
+        level = self.alpha if alpha is None else float(alpha)
+        answers = answering.answer(asked.state, asked.vectors, neighbors=int(k), alpha=level)
+        if record:
+            self.record(answers)
+        return answers[0] if asked.one else answers
+
+    def range(self, images_or_embeddings: Any, radius: float, *, where: Where | None = None) -> Any:
+        """All references at most `radius` away, in the index's metric: a tuple of `Neighbor`, nearest first.
+
+        One in gives one tuple; a list in gives a list of them.
+        """
+        refuse([answering.radius_problem(radius)])
+        asked = self._asked(images_or_embeddings, where)
+        found = list(answering.within(asked.state, asked.vectors, radius))
+        return found[0] if asked.one else found
+
+    def alpha_table(
+        self, queries: Any = None, *, alphas: Sequence[float] = ALPHAS, images: int = 100
+    ) -> list[AlphaRow]:
+        """What each alpha costs, to choose one: false flags a class, and the review load of the queries given.
+
+        The range of false flags is for so many new `images` of a class.
+        """
+        refuse([*map(alpha_problem, alphas), count_problem("images", images)])
+        asked = None if queries is None else self._asked(queries, None)
+        return alpha_table(self._state, alphas, int(images), asked)
+
+    def _asked(self, images_or_embeddings: Any, where: Where | None) -> Asked:
+        state = self._state
+        state.require_references()
+        given = self._read(images_or_embeddings)
+        return Asked.of(state if where is None else state.part(where), given)
+
+    def _read(self, images_or_embeddings: Any) -> Given:
+        state = self._state
+        return read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
+
+    # ------------------------------------------------------------------------------------------- records
+
+    def record(self, answers: Answer | Iterable[Answer]) -> None:
+        """Count these answers in the history, a line a day and alpha: the statuses alone, no image and no embedding.
+
+        Nothing is recorded unless this is called, or `query(..., record=True)`; it is kept by `save`.
+        """
+        several = [answers] if isinstance(answers, Answer) else list(answers)
+        with self._changing:
+            self._state = self._state.with_history(history.recorded(self._state.history, several))
+
+    def drift(self, by: str = "day") -> list[Drift]:
+        """The share of recorded answers flagged unknown, beside alpha: one row a day, month or year."""
+        return history.drift(self._state.history, by)
