@@ -57,6 +57,8 @@ class Model(nn.Module):
         self.input = backbone.input
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
+        self.trained_groups: frozenset[str] = frozenset()
+        """The groups (patients) that those are of."""
         self.saved: Mapping[str, bytes] = {}
         """The files it was loaded from: a loaded model keeps its hash, whatever options later versions add."""
         shape = (1, backbone.input.channels, 1, 1)
@@ -115,6 +117,7 @@ class Model(nn.Module):
             "class_rule": self.method.class_rule,
             "embedding_dim": self.backbone.embedding_dim,
             "trained_on": sorted(self.trained_on),
+            "trained_groups": sorted(self.trained_groups),
         }
         return {WEIGHTS: save(weights), DESCRIPTION: to_json(description)}
 
@@ -179,6 +182,7 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         model = build_model(_blueprint(description, registries), registries, weights_follow=True)
         model.load_state_dict(load(files[WEIGHTS]))
         model.trained_on = frozenset(description["trained_on"])
+        model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
         described = _described_input(description["input"])
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

@@ -312,3 +312,19 @@ def test_a_class_named_twice_or_on_both_sides_is_refused() -> None:
 
 def test_the_rest_of_all_classes_is_refused() -> None:
     assert "data.known must name the known classes" in trouble(ABC, options(unknown="rest"))
+
+
+@pytest.mark.parametrize("shots", [1, 2, "all"])
+def test_a_held_out_seed_keeps_select_and_calibrate_whatever_the_shots(shots: Any) -> None:
+    base = split_items(ABC, options(shots="all", held_out_seed=7), 0)
+    for seed in range(5):
+        drawn = split_items(ABC, options(shots=shots, held_out_seed=7), seed)
+        assert [keys(drawn.items[s]) for s in ("select", "calibrate")] == [
+            keys(base.items[s]) for s in ("select", "calibrate")
+        ]
+        assert set(keys(drawn.items["train"])) <= set(keys(base.items["train"]))
+
+
+def test_with_a_held_out_seed_the_shots_still_follow_the_seed() -> None:
+    drawn = {tuple(keys(split_items(ABC, options(held_out_seed=7), seed).items["train"])) for seed in range(5)}
+    assert len(drawn) > 1

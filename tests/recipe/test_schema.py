@@ -44,7 +44,7 @@ def test_a_name_that_two_plugins_offer_is_valid_only_when_qualified(
 ) -> None:
     for distribution in ("one", "two"):
         registries.backbone.add(make_component("backbone", "resnet", distribution=distribution))
-    sections = json_schema(registries)["properties"]["backbone"]["oneOf"]
+    sections = json_schema(registries)["properties"]["backbone"]["anyOf"][0]["oneOf"]
     names = [name for section in sections for name in section["properties"]["type"]["enum"]]
     assert "resnet" not in names
     assert len(names) == len(set(names))

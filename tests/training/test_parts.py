@@ -9,9 +9,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from nearkin.recipe.model import AugmentOptions, ScheduleOptions
+import nearkin
+from nearkin.model import Blueprint, build_model
+from nearkin.recipe.model import AugmentOptions, OptimizerOptions, ScheduleOptions, Selection
 from nearkin.training.augment import augment, random_affine
-from nearkin.training.schedule import rate_factor
+from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
 
@@ -61,3 +63,18 @@ def test_pair_auc_is_the_mean_of_scikit_learns_over_queries() -> None:
 
 def test_an_embedding_that_says_nothing_scores_one_half() -> None:
     assert pair_auc(np.ones((6, 2), dtype=np.float32), np.array([0, 0, 1, 1, 2, 2]), "l2") == 0.5
+
+
+def test_the_trunk_moves_at_its_own_rate_and_the_head_at_the_full_one() -> None:
+    registries = nearkin.load_registries(entry_points=False)
+    component, method = registries.backbone.get("conv2"), registries.method.get("classifier")
+    backbone = Selection("backbone", "conv2", component.options(width=4, embedding_dim=3))
+    model = build_model(
+        Blueprint(0, ("a", "b"), backbone, Selection("method", "classifier", method.options()), None), registries
+    )
+    optimizer = make_optimizer(model, OptimizerOptions(lr=0.1, backbone_lr=0.01))
+    set_rate(optimizer, 0.05)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    named = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    assert {round(rate, 9) for name, rate in named.items() if "blocks" in name} == {0.005}
+    assert {rate for name, rate in named.items() if "blocks" not in name} == {0.05}

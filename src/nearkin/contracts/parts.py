@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class Backbone(Protocol):
-    """(b, channels, h, w) normalised images -> (b, d) embeddings. A torch module."""
+    """(b, channels, h, w) normalised images -> (b, d) embeddings. A torch module.
+
+    One that ends in a projection head may name the rest of itself `trunk`, a torch module: that is what
+    `train.optimizer.backbone_lr` moves, and what a warm start must be able to take.
+    """
 
     input: InputSpec
     embedding_dim: int

@@ -77,8 +77,7 @@ def split_items(items: Iterable[Item], options: DataOptions, seed: int) -> Datas
     select_items = [item for item in ordered if item.label in roles.select]
     unknown_items = [item for item in ordered if item.label in roles.unknown]
     problems += _parted_groups([*known_items, *select_items])
-    rng = np.random.default_rng([seed, DRAW_TAG])
-    draw = _Draw(roles, known_items, select_items, unknown_items, options, rng, problems)
+    draw = _Draw(roles, known_items, select_items, unknown_items, options, seed, problems)
     splits = draw.splits()
     if problems:
         raise DataError("\n".join(problems))
@@ -109,27 +108,34 @@ class _Draw:
     select: Sequence[Item]
     unknown: Sequence[Item]
     options: DataOptions
-    rng: np.random.Generator
+    seed: int
     problems: list[str]
     owner: dict[str, Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.marked = {item.split for item in self.known}
+        self.rank = self._ranked(self.seed)
+
+    def _ranked(self, seed: int) -> dict[str, int]:
+        """Each group's place in the order of drawing."""
+        rng = np.random.default_rng([seed, DRAW_TAG])
         # Known groups first and by themselves, so that other classes never change which images train.
         shuffled: dict[str, None] = {}
         for items in (self.known, self.select, self.unknown):
-            shuffled.update(dict.fromkeys(self._shuffled({item.group for item in items}.difference(shuffled))))
-        self.rank = {group: rank for rank, group in enumerate(shuffled)}
-
-    def _shuffled(self, groups: set[str]) -> list[str]:
-        ordered = sorted(groups)
-        return [ordered[place] for place in np.argsort(self.rng.permutation(len(ordered)))]
+            groups = sorted({item.group for item in items}.difference(shuffled))
+            shuffled.update(dict.fromkeys(groups[place] for place in np.argsort(rng.permutation(len(groups)))))
+        return {group: rank for rank, group in enumerate(shuffled)}
 
     def splits(self) -> dict[Split, tuple[Item, ...]]:
         """Every split's items. Train goes last where it takes all that the others leave."""
         train_takes_the_rest = self.options.shots == "all"
+        taken: dict[Split, tuple[Item, ...]] = {}
+        if self.options.held_out_seed is not None:
+            self.rank = self._ranked(self.options.held_out_seed)
+            taken |= {split: self.take(split) for split in DRAWN[1:]}
+            self.rank = self._ranked(self.seed)
         order = DRAWN[1:] if train_takes_the_rest else DRAWN
-        taken: dict[Split, tuple[Item, ...]] = {split: self.take(split) for split in order}
+        taken |= {split: self.take(split) for split in order if split not in taken}
         if train_takes_the_rest and (self.options.test or "test" in self.marked):
             taken["test"] = self.test()
             self.owner.update({item.group: "test" for item in taken["test"]})

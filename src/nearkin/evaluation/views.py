@@ -15,6 +15,7 @@ from nearkin.index import Index
 from nearkin.model import build_model
 from nearkin.run import Run
 from nearkin.training.indexing import fill_index
+from nearkin.training.warm_start import Ancestor
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare)
     yield Space("pixels", lambda items: pixels(store.images(items)), "l2", "nearest")
     untrained = build_model(model.blueprint, run.registries).eval()
+    if run.recipe.init_from:
+        Ancestor.of(run.recipe.init_from).give(untrained)
     yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *rules, untrained.compare)
 
 
@@ -56,6 +59,7 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         alpha=run.recipe.index.alpha,
         k=run.recipe.index.k,
         trained_digests=run.model.trained_on,
+        trained_groups=run.model.trained_groups,
     )
     fill_index(index, dataset, store, space.embed)
     return View(

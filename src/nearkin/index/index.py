@@ -19,6 +19,7 @@ from nearkin.index.questions import Questions
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
 from nearkin.index.state import State
+from nearkin.index.trained import Trained
 from nearkin.index.writing import writing
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Index(Questions):
         k: int = 1,
         embed: Embed | None = None,
         trained_digests: AbstractSet[str] = frozenset(),
+        trained_groups: AbstractSet[str] = frozenset(),
         model_files: ModelFiles | None = None,
         model_digest: str = "",
         engine: EngineChoice | str = "flat",
@@ -50,7 +52,8 @@ class Index(Questions):
         self._engine = engine if isinstance(engine, EngineChoice) else engine_choice(engine)
         made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
         model = ModelLink(embed, model_files, model_digest)
-        self._state = State.empty(settings, trained_digests, made, model)
+        trained = Trained.empty(dim, trained_digests, trained_groups)
+        self._state = State.empty(settings, trained, made, model)
         self._changing = threading.RLock()
         self._origin: tuple[Path, str] | None = None
 

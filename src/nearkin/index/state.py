@@ -47,10 +47,9 @@ class State:
     _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
-    def empty(cls, settings: Settings, trained_digests: Iterable[str], engine: Engine, model: ModelLink) -> State:
+    def empty(cls, settings: Settings, trained: Trained, engine: Engine, model: ModelLink) -> State:
         """No references yet."""
         references = References.empty(settings.dim)
-        trained = Trained.empty(settings.dim, trained_digests)
         searcher = Searcher(references, engine, settings.metric)
         return cls(settings, references, Calibration.empty(settings.dim), trained, searcher, model)
 

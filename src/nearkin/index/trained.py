@@ -20,9 +20,9 @@ class Trained:
     groups: frozenset[str]
 
     @classmethod
-    def empty(cls, dim: int, digests: Iterable[str] = ()) -> Trained:
-        """Nothing but the digests that are known beforehand."""
-        return cls(np.zeros((0, dim), dtype=np.float32), frozenset(digests), frozenset())
+    def empty(cls, dim: int, digests: Iterable[str] = (), groups: Iterable[str] = ()) -> Trained:
+        """Nothing but the digests and groups that are known beforehand: those of the model and its ancestors."""
+        return cls(np.zeros((0, dim), dtype=np.float32), frozenset(digests), frozenset(groups) - {""})
 
     def joined(self, vectors: FloatArray, digests: Iterable[str], groups: Iterable[str]) -> Trained:
         """These too. Rows that are there already are not kept twice."""

@@ -45,6 +45,9 @@ class DataOptions(Options):
     """Images a class for figures; left out: all that remain."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
+    held_out_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Draws select and calibrate first and by itself, so that they stay while `seed` draws other shots from the rest:
+    for a warm start, whose base must never have seen them. Left out: train is drawn first, all by `seed`."""
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> DataOptions:
@@ -81,6 +84,8 @@ class OptimizerOptions(Options):
     type: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate."""
+    backbone_lr: Annotated[float, Field(gt=0)] | None = None
+    """Of the backbone without its projection head, for fine-tuning. Left out: `lr`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """For sgd alone."""
@@ -102,6 +107,10 @@ class EarlyStoppingOptions(Options):
     """Steps between two looks."""
     patience: Positive = 10
     """Looks without a better score before stopping."""
+    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    """A score to reach: the run says after how many steps it did, or that it never did."""
+    stop_at_target: bool = False
+    """Whether training ends there."""
 
 
 class AugmentOptions(Options):
@@ -168,6 +177,8 @@ class Recipe:
     seed: int
     data: DataOptions
     backbone: Selection
+    init_from: str | None
+    """The run whose backbone this one begins with."""
     method: Selection
     sampler: Selection
     loss: Selection | None

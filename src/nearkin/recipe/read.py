@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from nearkin.contracts import Kind, Options
 from nearkin.errors import Problem, RecipeError, listing
 from nearkin.recipe.agreement import check_labels, check_loss, check_mining, check_structure
+from nearkin.recipe.ancestor import take_init_from, with_ancestor
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
@@ -106,6 +107,7 @@ class _Reader:
         head = check_model(Head, top, (), self.problems)
         data, train = self._section("data", DataOptions), self._section("train", TrainOptions)
         index = self._section("index", IndexOptions) if "index" in self.data else IndexOptions()
+        init_from = self._warm_start()
         backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
         loss = self._component("loss") if self._has_loss else None
         evaluate = [_selection(chosen) for chosen in self._evaluators()]
@@ -119,6 +121,7 @@ class _Reader:
             seed=_sure(head).seed,
             data=_sure(data),
             backbone=_sure(_selection(backbone)),
+            init_from=init_from,
             method=_sure(compared),
             sampler=_sure(_selection(sampler)),
             loss=_selection(loss),
@@ -141,6 +144,16 @@ class _Reader:
             self.problems.add((key,), "missing: a recipe needs this section.")
             return None
         return check_model(model, self.data[key], (key,), self.problems)
+
+    def _warm_start(self) -> str | None:
+        """The run whose backbone this one begins with; what its section leaves out is as that run has it."""
+        if "backbone" not in self.data:
+            return None
+        section, run = take_init_from(self.data["backbone"], self.problems)
+        if run is not None and not self.settled:
+            section = with_ancestor(section, run, self.problems)
+        self.data["backbone"] = section
+        return run
 
     def _component(self, kind: Kind) -> Chosen | None:
         if kind in self.data:

@@ -32,7 +32,7 @@ def json_schema(registries: Registries) -> dict[str, Any]:
     properties = {
         **defined(Head)["properties"],
         "data": refs[DataOptions, "validation"],
-        "backbone": one_of("backbone"),
+        "backbone": _with_init_from(one_of("backbone")),
         "method": one_of("method"),
         "sampler": one_of("sampler"),
         "loss": {"anyOf": [one_of("loss"), {"type": "null"}]},
@@ -49,6 +49,14 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _with_init_from(backbones: dict[str, Any]) -> dict[str, Any]:
+    """A backbone may begin as another run's; then all else may be left out."""
+    run = {"init_from": {"type": ["string", "null"], "description": "The folder of the run to begin from."}}
+    alone = {"type": "object", "properties": run, "required": ["init_from"], "not": {"required": ["type"]}}
+    sections = [{**one, "properties": {**one["properties"], **run}} for one in backbones.get("oneOf", [])]
+    return {"anyOf": [{"oneOf": sections} if sections else backbones, alone]}
 
 
 def _names(registry: Registry, component: Component) -> list[str]:

@@ -14,7 +14,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "seed": recipe.seed,
         "data": recipe.data.model_dump(mode="json"),
-        "backbone": _section(recipe.backbone),
+        "backbone": _section(recipe.backbone) | ({"init_from": recipe.init_from} if recipe.init_from else {}),
         "method": _section(recipe.method),
         "sampler": _section(recipe.sampler),
         "loss": _section(recipe.loss) if recipe.loss else None,

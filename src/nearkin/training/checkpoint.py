@@ -27,6 +27,8 @@ class Standing:
     best_score: float | None = None
     improved_at: int = 0
     """The step of the last strictly better score."""
+    reached_at: int | None = None
+    """The step whose score first reached the target, if one was set and has been."""
     metrics_bytes: int = 0
     """How long metrics.jsonl was: what a killed run wrote after its checkpoint is cut off."""
 

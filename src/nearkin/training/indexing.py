@@ -25,6 +25,7 @@ def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Mode
         k=recipe.index.k,
         embed=model.embed,
         trained_digests=model.trained_on,
+        trained_groups=model.trained_groups,
         model_files=model.files,
         model_digest=cache.model_digest,
     )

@@ -25,9 +25,11 @@ from nearkin.recipe.shipped import find_recipe
 from nearkin.registry import Registries
 from nearkin.run import Run, RunFolder, load_run, read_run_recipe
 from nearkin.training.checks import BatchCheck, check_embedding
+from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.device import make_accelerator
 from nearkin.training.indexing import build_index, uncalibrated_notes
 from nearkin.training.trainer import LabelledImages, Outcome, Trainer
+from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch, watching
 
 
@@ -131,8 +133,13 @@ class Work:
         model = build_model(Blueprint.of(recipe, dataset.classes), registries)
         progress = partial(watch.progress, "reading images")
         store = ImageStore.load(source, dataset.all_items(), model.input, progress, spare=dataset.spare)
+        notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, dataset)]
+        if recipe.init_from:
+            ancestor = Ancestor.of(recipe.init_from)
+            ancestor.refuse_seen(dataset, store)
+            notes += ancestor.give(model)
         check_embedding(model, store.images(dataset.items["train"][:2]), registries)
-        for note in [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, dataset)]:
+        for note in notes:
             watch.message(note)
         sampler = make_sampler(recipe, registries, dataset, model)
         return cls(recipe, registries, watch, accelerator, dataset, model, store, sampler)
@@ -198,29 +205,17 @@ class Work:
             )
         self.model.to("cpu")
         # Images that chose the weights count as trained on: calibrating on them would flatter too.
-        self.model.trained_on = frozenset(
-            self.store.digests([*self.dataset.items["train"], *self.dataset.items["select"]])
-        )
+        seen = [*self.dataset.items["train"], *self.dataset.items["select"]]
+        self.model.trained_on |= frozenset(self.store.digests(seen))
+        self.model.trained_groups |= frozenset(item.group for item in seen)
         index = build_index(
             self.recipe, self.dataset, self.store, self.model, EmbeddingCache(folder.embeddings, self.model)
         )
         save(index, folder.index, with_model=False)
-        facts = {"ended": outcome.ended, "steps": standing.step, "kept_step": standing.best_step or standing.step}
-        folder.finish(self.model.files(), **facts, select_pair_auc=standing.best_score)
-        self.watch.message(told(outcome))
-
-
-def told(outcome: Outcome) -> str:
-    """How it ended, in a sentence."""
-    standing = outcome.standing
-    kept = (
-        ""
-        if standing.best_score is None
-        else (
-            f"; kept the weights of step {standing.best_step}, with a pair AUC of {standing.best_score:.4f} on select"
-        )
-    )
-    return f"trained {standing.step} steps ({outcome.ended}){kept}."
+        stopping = self.recipe.train.early_stopping
+        target = stopping.target if stopping else None
+        folder.finish(self.model.files(), **ending_facts(outcome, target, self.sampler.steps_per_epoch))
+        self.watch.message(told(outcome, target, self.sampler.steps_per_epoch))
 
 
 def make_sampler(recipe: Recipe, registries: Registries, dataset: Dataset, model: Model) -> Sampler:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from nearkin.contracts import Backbone
+from nearkin.model import Model
 from nearkin.recipe.model import OptimizerOptions, ScheduleOptions
 
 
@@ -22,16 +25,33 @@ def rate_factor(step: int, total: int, options: ScheduleOptions) -> float:
     return 1.0
 
 
-def make_optimizer(model: nn.Module, options: OptimizerOptions) -> Optimizer:
+def make_optimizer(model: Model, options: OptimizerOptions) -> Optimizer:
     """torch.optim's, over everything that learns."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = parameter_groups(model, options)
     if options.type == "sgd":
-        return SGD(parameters, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+        return SGD(groups, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
     kind = Adam if options.type == "adam" else AdamW
-    return kind(parameters, lr=options.lr, weight_decay=options.weight_decay)
+    return kind(groups, lr=options.lr, weight_decay=options.weight_decay)
+
+
+def parameter_groups(model: Model, options: OptimizerOptions) -> list[dict[str, Any]]:
+    """What learns, each group with its `share` of the full rate; the trunk apart where it has a rate of its own."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if options.backbone_lr is None:
+        return [{"params": learning, "share": 1.0}]
+    trunk = {id(parameter) for parameter in trunk_of(model.backbone).parameters()}
+    parts = [(1.0, [p for p in learning if id(p) not in trunk])]
+    parts.append((options.backbone_lr / options.lr, [p for p in learning if id(p) in trunk]))
+    return [{"params": parameters, "share": share} for share, parameters in parts if parameters]
+
+
+def trunk_of(backbone: Backbone) -> nn.Module:
+    """All of a backbone but its projection head, if it tells the two apart by a `trunk`."""
+    trunk: nn.Module = getattr(backbone, "trunk", backbone)  # type: ignore[arg-type]  # a Protocol, and a torch module
+    return trunk
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """The same rate for every group."""
+    """Every group's share of the rate."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]

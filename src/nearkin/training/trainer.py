@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
 DRAWN_AT_ONCE = 16
+Ended: TypeAlias = Literal["steps done", "early stopping", "target reached", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Progress:
 class Outcome:
     """How a training ended."""
 
-    ended: Literal["steps done", "early stopping", "interrupted"]
+    ended: Ended
     standing: Standing
 
 
@@ -117,9 +118,7 @@ class Trainer:
         self.model.eval()
         return Outcome(ended, self.standing)
 
-    def _loop(
-        self, learner: Any, log: Any, stop: threading.Event
-    ) -> Literal["steps done", "early stopping", "interrupted"]:
+    def _loop(self, learner: Any, log: Any, stop: threading.Event) -> Ended:
         while self.standing.step < self.total:
             line = self._step(learner, self.standing.step)
             self.standing.step += 1
@@ -129,6 +128,8 @@ class Trainer:
             log.flush()
             self.standing.metrics_bytes = log.tell()
             self.on_step(Progress(self.standing.step, self.total, line["loss"], self.score))
+            if self._done_at_target():
+                return "target reached"
             if self._patience_spent():
                 return "early stopping"
             if stop.is_set():
@@ -217,7 +218,14 @@ class Trainer:
         if best is None or self.score >= best:
             self.standing.best_score, self.standing.best_step = self.score, self.standing.step
             self.best = copy_weights(self.model)
+        target = self.options.early_stopping and self.options.early_stopping.target
+        if target and self.score >= target and self.standing.reached_at is None:
+            self.standing.reached_at = self.standing.step
         return self.score
+
+    def _done_at_target(self) -> bool:
+        stopping = self.options.early_stopping
+        return bool(stopping and stopping.stop_at_target and self.standing.reached_at == self.standing.step)
 
     def _patience_spent(self) -> bool:
         stopping = self.options.early_stopping

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from nearkin.contracts import ComparisonOptions
+from typing import Annotated
+
+from pydantic import Field
+
+from nearkin.contracts import ComparisonOptions, Options
 
 
 class EmbeddingOptions(ComparisonOptions):
     """Options of embedding."""
+
+
+class ClassifierOptions(Options):
+    """Options of classifier."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the target that is spread over all classes."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Before the linear layer."""
+    contrast: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of supervised contrast (Khosla et al. 2020) beside cross-entropy; 0 for none."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    """Of the supervised contrast."""

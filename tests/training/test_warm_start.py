@@ -1,0 +1,178 @@
+"""A warm start takes another run's backbone, says so, and inherits what it has seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load
+
+import nearkin
+from nearkin.contracts import Batch, Build
+from nearkin.errors import DataError, IndexCallError, RecipeError, UsageError, WorkFailed
+from nearkin.training.watch import Watch
+
+nearkin_api = 1
+DATA = 'source: digits, known: ["0", "1", "2"], select: 4, calibrate: 10, test: 12, held_out_seed: 0'
+BASE = f"""\
+name: base
+data: {{{DATA}, shots: 20}}
+backbone: {{type: conv2, image_size: 16, width: 8, embedding_dim: 6}}
+method: {{type: classifier, contrast: 0.5}}
+sampler: {{type: some_items}}
+train: {{steps: 30, early_stopping: {{every: 5, target: 0.6}}}}
+evaluate: [{{type: clusters}}]
+"""
+WARM = f"""\
+name: warm
+seed: 3
+data: {{{DATA}, shots: 5}}
+backbone: {{init_from: RUN}}
+method: {{type: embedding}}
+loss: {{type: contrastive}}
+sampler: {{type: balanced_pairs, pairs: 8}}
+train: {{steps: 5, early_stopping: {{every: 5, target: 1.0, stop_at_target: true}}}}
+evaluate: [{{type: clusters}}]
+"""
+
+
+class SomeItems:
+    """Sixteen items a batch, labels alone."""
+
+    steps_per_epoch = 4
+
+    def __init__(self, build: Build) -> None:
+        assert build.labels is not None
+        self.count, self.seed = len(build.labels), build.seed
+
+    def batch(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, step])
+        return Batch(np.sort(rng.choice(self.count, 16, replace=False)))
+
+
+class Plugin:
+    nearkin_api = 1
+
+    @staticmethod
+    @nearkin.hookimpl
+    def nearkin_samplers(register: Any) -> None:
+        register("some_items", lambda options, build: SomeItems(build), yields="labels", summary="Some items.")
+
+
+def trained(text: str, folder: Path, messages: list[str] | None = None) -> nearkin.Run:
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(text)
+    watch = Watch(message=(messages if messages is not None else []).append)
+    return nearkin.train(recipe, runs=folder / "runs", plugins=[Plugin()], watch=watch)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    return trained(BASE, tmp_path_factory.mktemp("base"))
+
+
+def warm(base: nearkin.Run, folder: Path, text: str = WARM, messages: list[str] | None = None) -> nearkin.Run:
+    return trained(text.replace("RUN", str(base.path)), folder, messages)
+
+
+def backbone_of(run: nearkin.Run) -> dict[str, Any]:
+    tensors = load((run.path / "model.safetensors").read_bytes())
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
+
+
+def test_it_begins_with_the_weights_of_the_other_run(base: nearkin.Run, tmp_path: Path) -> None:
+    frozen = WARM.replace("init_from: RUN", "init_from: RUN, freeze: all, frozen_batch_norm: true")
+    made, theirs = backbone_of(warm(base, tmp_path, frozen)), backbone_of(base)
+    blocks = [name for name in theirs if ".blocks." in name]
+    assert blocks
+    assert all(made[name].equal(theirs[name]) for name in blocks)
+
+
+def test_what_the_section_leaves_out_is_as_in_the_other_run(base: nearkin.Run, tmp_path: Path) -> None:
+    run = warm(base, tmp_path)
+    assert run.recipe.backbone == base.recipe.backbone
+    assert run.recipe.init_from == str(base.path)
+    assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe == run.recipe
+
+
+def test_it_says_what_was_taken_and_what_was_not(base: nearkin.Run, tmp_path: Path) -> None:
+    messages: list[str] = []
+    warm(base, tmp_path, WARM.replace("init_from: RUN", "init_from: RUN, embedding_dim: 9"), messages)
+    [told] = [message for message in messages if message.startswith("backbone from")]
+    assert "tensors taken; not taken (no place or another shape): head.weight, head.bias; begin anew" in told
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("init_from: RUN, width: 16", "is another one"),
+        ("init_from: RUN, type: conv4, width: 8, image_size: 16", "is another one"),
+        ("init_from: RUN, channels: 3", "takes other images"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_refused(base: nearkin.Run, tmp_path: Path, section: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        warm(base, tmp_path, WARM.replace("init_from: RUN", section))
+
+
+def test_a_run_that_is_not_there_is_a_problem_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"recipe.yaml:4:23 backbone.init_from: there is no finished run"):
+        trained(WARM.replace("RUN", "runs/none/1"), tmp_path)
+
+
+def test_calibrating_on_what_the_ancestor_was_trained_on_is_refused(base: nearkin.Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"was trained on \d+ of the images that are to calibrate"):
+        warm(base, tmp_path, WARM.replace("held_out_seed: 0", "held_out_seed: 1"))
+
+
+def test_the_index_refuses_what_the_ancestor_was_trained_on(base: nearkin.Run, tmp_path: Path) -> None:
+    """The two runs share held-out images; the base saw more of the others than the warm run did."""
+    run = warm(base, tmp_path)
+    assert base.model.trained_on <= run.model.trained_on
+    groups = sorted(base.model.trained_groups - set(run.index.references.groups))
+    vectors = np.zeros((10, 6), dtype=np.float32) + np.arange(10, dtype=np.float32)[:, None] + 1
+    with pytest.raises(IndexCallError, match="are of a group that trained the model"):
+        run.index.calibrate(vectors, ["0"] * 10, groups=groups[:10])
+
+
+def test_other_shots_leave_select_and_calibrate_alone(base: nearkin.Run, tmp_path: Path) -> None:
+    assert warm(base, tmp_path, WARM.replace("seed: 3", "seed: 4", 1)).index.promise.way == "held-out"
+
+
+def test_the_run_says_when_it_reached_its_target(base: nearkin.Run, tmp_path: Path) -> None:
+    assert base.facts["target"] == 0.6
+    assert base.facts["steps_to_target"] % 5 == 0
+    assert base.facts["epochs_to_target"] == base.facts["steps_to_target"] / 4
+
+
+def test_a_target_that_is_never_reached_is_said_too(base: nearkin.Run, tmp_path: Path) -> None:
+    never = BASE.replace("steps: 30", "steps: 2").replace("target: 0.6", "target: 1.0").replace("every: 5", "every: 1")
+    messages: list[str] = []
+    run = trained(never, tmp_path, messages)
+    assert run.facts["steps_to_target"] is None
+    assert "The target of 1 on select was never reached." in messages[-1]
+
+
+def test_training_can_end_at_the_target(base: nearkin.Run, tmp_path: Path) -> None:
+    run = trained(BASE.replace("target: 0.6", "target: 0.5, stop_at_target: true"), tmp_path)
+    assert run.facts["ended"] == "target reached"
+    assert run.facts["steps"] == run.facts["steps_to_target"]
+
+
+def test_a_base_is_measured_beside_its_own_beginning(base: nearkin.Run, tmp_path: Path) -> None:
+    """The baseline of a warm run is the backbone that it began with, not a random one."""
+    frozen = WARM.replace("init_from: RUN", "init_from: RUN, freeze: all, frozen_batch_norm: true")
+    figures = nearkin.evaluate(warm(base, tmp_path, frozen), watch=Watch())["figures"]["clusters"]
+    values = {name: {f["name"]: f["value"] for f in figures[name]} for name in ("model", "untrained")}
+    assert values["untrained"]["cluster_accuracy"] > 0.5
+
+
+def test_an_unfinished_run_is_no_ancestor(base: nearkin.Run, tmp_path: Path) -> None:
+    from nearkin.run import RunFolder
+
+    other = trained(BASE, tmp_path)
+    RunFolder(other.path).mark("interrupted")
+    with pytest.raises((UsageError, WorkFailed), match="not finished"):
+        warm(other, tmp_path / "runs")
