@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from nearkin.components.evaluators.options import EpisodesOptions, NWayExamOptions, ResampledOptions
+from nearkin.components.evaluators.options import (
+    EpisodesOptions,
+    NWayExamOptions,
+    ResampledOptions,
+    RetrievalOptions,
+)
 from nearkin.contracts import Build, Evaluator, Register
 
 
 def register_evaluators(register: Register) -> None:
-    """n_way_exam, episodes, clusters and open_set."""
+    """Every one of them, in the order that they are listed in."""
     register(
         "n_way_exam",
         make_n_way_exam,
@@ -31,6 +36,12 @@ def register_evaluators(register: Register) -> None:
         make_open_set,
         options=ResampledOptions,
         summary="AUROC of unknowns against knowns, and the share flagged unknown beside what alpha allows.",
+    )
+    register(
+        "retrieval",
+        make_retrieval,
+        options=RetrievalOptions,
+        summary="Precision at 1, R-precision, MAP@R and recall at k among the test images; ties in expectation.",
     )
 
 
@@ -60,3 +71,10 @@ def make_open_set(options: ResampledOptions, _build: Build) -> Evaluator:
     from nearkin.components.evaluators.open_set import OpenSet
 
     return OpenSet(options)
+
+
+def make_retrieval(options: RetrievalOptions, _build: Build) -> Evaluator:
+    """The retrieval figures."""
+    from nearkin.components.evaluators.retrieval import Retrieval
+
+    return Retrieval(options)

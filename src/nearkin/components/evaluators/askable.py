@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +23,7 @@ class Askable:
     rows: IntArray
     """(n,) positions in the view."""
     codes: IntArray
-    """(n,) class codes; the number of known classes stands for every unknown."""
+    """(n,) class codes; the number of classes stands for every other label."""
     units: IntArray
     """(n,) what is resampled together: the group, or the image itself where it has none."""
     left_out: Mapping[str, int]
@@ -47,18 +47,30 @@ class Askable:
         return replace(self, rows=self.rows[chosen], codes=self.codes[chosen], units=self.units[chosen])
 
 
-def askable(view: View) -> Askable:
-    """Items of the view without those that trained it, those labelled two ways, and second copies."""
+def askable(view: View, classes: Sequence[str] | None = None) -> Askable:
+    """Items of the view without those that trained it, those labelled two ways, and second copies.
+
+    Codes are places in `classes`, the known ones unless told otherwise; the last code stands for every other label.
+    """
     kept, left_out = _kept(view)
-    code_of = {label: code for code, label in enumerate(view.classes)}
+    classes = view.classes if classes is None else classes
+    code_of = {label: code for code, label in enumerate(classes)}
     # A group of no name holds one image alone.
     names = [(view.groups[row], "" if view.groups[row] else view.digests[row]) for row in kept]
     unit_of = {name: unit for unit, name in enumerate(sorted(set(names)))}
     rows = np.array(kept, dtype=np.int64)
-    codes = np.array([code_of.get(view.labels[row], len(view.classes)) for row in kept], dtype=np.int64)
+    codes = np.array([code_of.get(view.labels[row], len(classes)) for row in kept], dtype=np.int64)
     units = np.array([unit_of[name] for name in names], dtype=np.int64)
     order = np.lexsort((np.array([view.digests[row] for row in kept], dtype=str), units, codes))
     return Askable(rows[order], codes[order], units[order], left_out)
+
+
+def labelled(view: View, which: Literal["all", "known", "unknown"]) -> Askable:
+    """The askable items of all classes, of the known or of the unknown ones, each under its own label."""
+    every = set(view.labels)
+    classes = {"all": every, "known": every & set(view.classes), "unknown": every - set(view.classes)}[which]
+    items = askable(view, sorted(classes))
+    return items.where(items.codes < len(classes))
 
 
 def _kept(view: View) -> tuple[list[int], dict[str, int]]:

@@ -34,6 +34,18 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
+def graded_n(scores: NDArray[np.float64], units: IntArray) -> float:
+    """How many yes-or-no trials are as uncertain as these (q,) scores in [0, 1], units counting as one each.
+
+    A score between 0 and 1 varies less than a trial of the same mean. One 0 and one 1 are added, so that equal scores
+    are not certain.
+    """
+    _, place = np.unique(units, return_inverse=True)
+    means = np.bincount(place, scores) / np.bincount(place)
+    smoothed = np.r_[means, 0.0, 1.0]
+    return float(len(means) * smoothed.mean() * (1 - smoothed.mean()) / smoothed.var())
+
+
 def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distinct: int = 1) -> IntArray:
     """Bootstrap draws: (resamples, n) how often each item was drawn.
 

@@ -17,6 +17,7 @@ from nearkin.components.draws import draw_distinct
 from nearkin.components.evaluators.askable import Askable, askable
 from nearkin.components.evaluators.intervals import measured, resample
 from nearkin.components.evaluators.options import NWayExamOptions
+from nearkin.components.evaluators.pairwise import Pairwise
 from nearkin.contracts import Figure, View
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class NWayExam:
             return [Figure(name, None, note=missing, details=details, better="higher", chance=1 / n_way)]
         pool = Pool.of(items, np.arange(len(items)))
         questions = draw_questions(pool, n_way=n_way, n_questions=n_questions, rng=_rng(view, 0))
-        distances = _distances(view, items)
+        distances = Pairwise(view.embeddings[items.rows], view.index.metric).all()
         value = float(marks(distances, questions).mean())
         replicates = self._replicates(items, distances, _rng(view, 1))
         asked = len(np.unique(items.units[questions.queries]))
@@ -67,15 +68,6 @@ class NWayExam:
 def _rng(view: View, stream: int) -> np.random.Generator:
     """Draws of their own for questions and resamples: more of one leaves the other as it was."""
     return np.random.default_rng([view.seed, stream])
-
-
-def _distances(view: View, items: Askable) -> FloatArray:
-    """(n, n) between all items. Equal embeddings give equal distances, which the ties rest on."""
-    from nearkin.index.distances import distances
-
-    vectors = view.embeddings[items.rows]
-    found: FloatArray = distances(vectors, vectors, view.index.metric)
-    return found
 
 
 def exam_items(view: View, most: int) -> Askable:

@@ -16,6 +16,15 @@ class ResampledOptions(Options):
     """Bootstrap replicates behind each interval."""
 
 
+class RetrievalOptions(ResampledOptions):
+    """Options of retrieval."""
+
+    classes: Literal["all", "known", "unknown"] = "all"
+    """Whose test images ask and answer, each under its own label."""
+    recall_at: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10)
+    """Each k: how often one of the k nearest is of the class."""
+
+
 class NWayExamOptions(ResampledOptions):
     """Options of n_way_exam."""
 
