@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from nearkin import load_registries
 from nearkin.cli import run as run_command
 from nearkin.hookspecs import HOOK_OF_KIND
+from tests.conftest import write_soaked
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -113,3 +115,12 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *DOCS.glob("*.md"), *ROOT.glob("plugins/*/README.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_soak_results_are_kept_by_claim_and_renewed_by_the_run_that_found_them() -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    once = write_soaked(page, {"a claim": "held", "another": "held"}, date(2030, 1, 1))
+    again = write_soaked(once, {"a claim": "held again"}, date(2031, 1, 1))
+    assert "| a claim | 2031-01-01 | held again |" in again
+    assert "| another | 2030-01-01 | held |" in again
+    assert write_soaked(page, {}, date(2030, 1, 1)) == page

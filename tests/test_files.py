@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nearkin import files
-from nearkin.errors import DamagedError
+from nearkin.errors import DamagedError, WorkFailed
 from nearkin.files import read_bundle, save_bundle, to_json
 
 FORMAT = {"format_name": "test bundle", "version": 1}
@@ -45,6 +46,20 @@ def test_two_writers_take_turns_and_the_state_stays_whole(tmp_path: Path) -> Non
     assert read(tmp_path)["shared.bin"] in (b"a", b"b")
 
 
+def test_a_reader_that_meets_a_replaced_state_reads_the_new_one(tmp_path: Path) -> None:
+    save(tmp_path, OLD)
+    states = []
+
+    def slowly(body: Any) -> Any:
+        states.append(body["meta"]["n"])
+        if len(states) == 1:
+            save(tmp_path, NEW)
+        return [files.read_confirmed(tmp_path, entry) for entry in body["files"].values()]
+
+    assert files.read_whole(tmp_path, slowly, **FORMAT) == list(NEW.values())  # type: ignore[arg-type]
+    assert states == [2, 3]
+
+
 def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     save(tmp_path, OLD)
     assert read(tmp_path) == OLD
@@ -69,7 +84,7 @@ def test_a_save_that_breaks_at_any_write_leaves_the_old_state_or_the_new(
 
         with monkeypatch.context() as patch:
             patch.setattr(files, "write_atomic", failing)
-            with pytest.raises(OSError, match="space"):
+            with pytest.raises(WorkFailed, match="could not be saved: No space left"):
                 save(folder, NEW)
         assert read(folder) == OLD
         save(folder, NEW)
@@ -116,6 +131,25 @@ def test_another_format_or_version_is_refused_by_name(tmp_path: Path) -> None:
         read_bundle(tmp_path, format_name="nearkin run", version=1)
     with pytest.raises(DamagedError, match="reads version 2"):
         read_bundle(tmp_path, format_name="test bundle", version=2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"files": []},
+        {"files": {}, "meta": 7},
+        {"files": {"a": None}, "meta": {}},
+        {"files": {"a": {"file": 1, "sha256": "", "size": 0}}, "meta": {}},
+        {"files": {"a": {"file": "a", "sha256": "", "size": True}}, "meta": {}},
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_though_its_checksum_agrees(tmp_path: Path, body: Any) -> None:
+    rest = json.dumps(body, indent=1)[2:] if isinstance(body, dict) else ' "x": []}'
+    checksum = files.sha256(("{\n" + rest).encode())
+    (tmp_path / "manifest.json").write_text(f'{{\n "checksum": "{checksum}",\n{rest}')
+    with pytest.raises(DamagedError, match=r"manifest\.json: its checksum agrees, but"):
+        read(tmp_path)
 
 
 def test_json_refuses_what_only_python_reads() -> None:

@@ -13,6 +13,7 @@ from nearkin.contracts import FloatArray
 from nearkin.data import ImageStore, Item
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.model import Model
+from nearkin.parsing import bounded_tensors, parsing
 
 FORMAT, VERSION = "nearkin embeddings", 1
 
@@ -40,10 +41,14 @@ class EmbeddingCache:
         if not (self.folder / "manifest.json").exists():
             return {}
         bundle = read_bundle(self.folder, format_name=FORMAT, version=VERSION)
-        if bundle.meta["model"] != self.model_digest:
+        if bundle.meta.get("model") != self.model_digest:
             return {}
-        vectors = load(bundle.files["vectors.safetensors"])["vectors"]
-        return dict(zip(json.loads(bundle.files["digests.json"]), vectors, strict=True))
+        with parsing(self.folder):
+            vectors: FloatArray = load(bounded_tensors(bundle.files["vectors.safetensors"]))["vectors"]
+            digests: list[str] = json.loads(bundle.files["digests.json"])
+            if vectors.dtype != np.float32 or vectors.shape != (len(digests), self.model.backbone.embedding_dim):
+                raise ValueError(f"{len(digests)} digests, {vectors.dtype} vectors of {vectors.shape}.")
+            return dict(zip(digests, vectors, strict=True))
 
     def _write(self) -> None:
         vectors = np.stack(list(self._rows.values()))

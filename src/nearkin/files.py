@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -25,7 +27,14 @@ SAVING = ".saving.lock"
 """Held while a bundle is written: two writers take turns, and the second one's state stays."""
 LOCK_SUFFIX = ".lock"
 PATIENCE_SECONDS = 60
-MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 8 * 2**20
+"""JSON takes up to thirty times its size in memory, and a manifest is read before anything else is known."""
+MOST_STATES_MET = 1000
+"""How often a reader starts again because a writer was faster."""
+CHECKSUM = re.compile(rb'\{\n "checksum": "([0-9a-f]{64})",\n')
+"""How a manifest begins: keys are sorted, so its checksum comes first and covers all that follows."""
+
+T = TypeVar("T")
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -68,10 +77,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as read: every file confirmed by its hash. `meta` is the manifest's own content."""
+    """A bundle as read: every file confirmed by its hash."""
 
     meta: Mapping[str, Any]
+    """The manifest's own content."""
     files: Mapping[str, bytes]
+    state: str
+    """What tells this state of the folder from every other: its manifest's checksum."""
 
 
 def save_bundle(
@@ -88,25 +100,41 @@ def save_bundle(
     With `fixed_names` a file keeps its logical name on disk, for folders that are written once; otherwise the
     name carries the content's hash, so that the old state's files stay untouched until the rename.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    body = {"format": format_name, "version": version, "meta": dict(meta)}
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(folder / SAVING, timeout=PATIENCE_SECONDS):
+                _save(folder, files, body, fixed_names)
+        except Timeout as error:
+            raise WorkFailed(f"{folder}: another process has been writing here for {PATIENCE_SECONDS} s.") from error
+
+
+@contextmanager
+def explaining(folder: Path) -> Iterator[None]:
+    """What the system refuses while a folder is written, in words."""
     try:
-        with FileLock(folder / SAVING, timeout=PATIENCE_SECONDS):
-            _save(folder, files, {"format": format_name, "version": version, "meta": dict(meta)}, fixed_names)
-    except Timeout as error:
-        raise WorkFailed(f"{folder}: another process has been writing here for {PATIENCE_SECONDS} s.") from error
+        yield
+    except OSError as error:
+        raise WorkFailed(
+            f"{folder}: could not be saved: {error.strerror or error}. What it held before is whole. "
+            "Make room, or mend the disk, and save again."
+        ) from error
 
 
 def _save(folder: Path, files: Mapping[str, bytes], body: Mapping[str, Any], fixed_names: bool) -> None:
     entries: dict[str, dict[str, Any]] = {}
-    for name, data in files.items():
-        digest = sha256(data)
-        stem, dot, ending = name.partition(".")
-        on_disk = name if fixed_names else f"{stem}-{digest[:16]}{dot}{ending}"
-        write_atomic(folder / on_disk, data)
-        entries[name] = {"file": on_disk, "sha256": digest, "size": len(data)}
-    write_manifest(folder, {**body, "files": entries})
-    if not fixed_names:
-        _remove_unlisted(folder, {entry["file"] for entry in entries.values()})
+    try:
+        for name, data in files.items():
+            digest = sha256(data)
+            stem, dot, ending = name.partition(".")
+            on_disk = name if fixed_names else f"{stem}-{digest[:16]}{dot}{ending}"
+            write_atomic(folder / on_disk, data)
+            entries[name] = {"file": on_disk, "sha256": digest, "size": len(data)}
+        write_manifest(folder, {**body, "files": entries})
+    finally:
+        if not fixed_names:
+            _remove_unlisted(folder)
 
 
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
@@ -115,14 +143,29 @@ def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
 
 
 def _with_checksum(body: Mapping[str, Any]) -> bytes:
-    return to_json({**body, "checksum": sha256(to_json(body))})
+    rest = {key: value for key, value in body.items() if key != "checksum"}
+    return to_json({**rest, "checksum": sha256(to_json(rest))})
 
 
-def _remove_unlisted(folder: Path, keep: set[str]) -> None:
+def confirmed_checksum(manifest: bytes) -> str | None:
+    """The checksum that a manifest begins with, where all that follows agrees with it. Nothing is parsed."""
+    said = CHECKSUM.match(manifest)
+    if said is None or sha256(b"{\n" + manifest[said.end() :]) != said[1].decode():
+        return None
+    return said[1].decode()
+
+
+def _remove_unlisted(folder: Path) -> None:
     """Remove what an earlier state or a broken save left behind; only files that a bundle writes."""
+    manifest = folder / MANIFEST
+    body = _parsed(manifest.read_bytes()) if manifest.is_file() else {"files": {}}
+    if body is None:
+        return
+    keep = {MANIFEST, *(entry["file"] for entry in body["files"].values())}
     for path in folder.iterdir():
-        if path.is_file() and path.suffix != LOCK_SUFFIX and path.name not in {MANIFEST, *keep}:
-            path.unlink(missing_ok=True)
+        if path.is_file() and path.suffix != LOCK_SUFFIX and path.name not in keep:
+            with suppress(OSError):  # what is listed is whole; the next save tries again
+                path.unlink()
 
 
 def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, Any]:
@@ -133,14 +176,11 @@ def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, 
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise DamagedError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; refused before reading.")
     data = path.read_bytes()
-    try:
-        body = json.loads(data)
-        del body["checksum"]
-        confirmed = data == _with_checksum(body)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        confirmed = False
-    if not confirmed:
+    if confirmed_checksum(data) is None:
         raise DamagedError(f"{path}: changed since it was written (its checksum disagrees). Restore it from a copy.")
+    body = _parsed(data)
+    if body is None:
+        raise DamagedError(f"{path}: its checksum agrees, but it is no manifest that nearkin wrote. Refused.")
     if body.get("format") != format_name:
         raise DamagedError(f"{path}: this is a {body.get('format')}, not a {format_name}.")
     if body.get("version") != version:
@@ -148,28 +188,66 @@ def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, 
             f"{path}: format version {body.get('version')}; this nearkin reads version {version}. "
             "Open it with the nearkin that wrote it."
         )
-    return dict(body)
+    return body
+
+
+def _parsed(manifest: bytes) -> dict[str, Any] | None:
+    """A manifest's body, or None where it has not the form that `save_bundle` gives it."""
+    try:
+        body = json.loads(manifest)
+        entries = body["files"].values()
+        formed = isinstance(body["meta"], dict) and all(map(_is_entry, entries))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return dict(body) if formed else None
+
+
+def _is_entry(entry: Any) -> bool:
+    return {key: type(value) for key, value in entry.items()} == {"file": str, "sha256": str, "size": int}
 
 
 def read_bundle(folder: Path, *, format_name: str, version: int) -> Bundle:
     """Everything the manifest names, or an error that names the file that is missing, cut or changed."""
+
+    def read(body: Mapping[str, Any]) -> Bundle:
+        files = {name: read_confirmed(folder, entry) for name, entry in body["files"].items()}
+        return Bundle(meta=body["meta"], files=files, state=body["checksum"])
+
+    return read_whole(folder, read, format_name=format_name, version=version)
+
+
+def read_whole(folder: Path, read: Callable[[Mapping[str, Any]], T], *, format_name: str, version: int) -> T:
+    """What `read` makes of the manifest's body and the files it names, all of one state.
+
+    A writer may replace the state meanwhile and remove its files: then the new state is read instead.
+    """
     body = read_manifest(folder, format_name=format_name, version=version)
-    files = {name: read_confirmed(folder, entry) for name, entry in body["files"].items()}
-    return Bundle(meta=body["meta"], files=files)
+    for _ in range(MOST_STATES_MET):
+        try:
+            return read(body)
+        except DamagedError:
+            newer = read_manifest(folder, format_name=format_name, version=version)
+            if newer == body:
+                raise
+            body = newer
+    raise WorkFailed(f"{folder}: was replaced {MOST_STATES_MET} times while it was read. Try again.")
 
 
 def read_confirmed(folder: Path, entry: Mapping[str, Any]) -> bytes:
     """One listed file: its size checked before it is read, its hash before it is handed out."""
     name = str(entry["file"])
-    path = folder / name
     if name != Path(name).name:
         raise DamagedError(f"{folder / MANIFEST}: names a file outside its folder ({name!r}); refused.")
+    path = folder / name
     if not path.is_file():
         raise DamagedError(f"{path}: missing. The manifest lists it; restore it from a copy.")
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == entry["size"] else b""
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path}: went away while it was read.") from error
     if size != entry["size"]:
         raise DamagedError(f"{path}: {size} bytes, but the manifest says {entry['size']}. Restore it from a copy.")
-    data = path.read_bytes()
     if sha256(data) != entry["sha256"]:
         raise DamagedError(f"{path}: changed since it was written (its sha256 disagrees). Restore it from a copy.")
     return data

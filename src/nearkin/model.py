@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import Picture, decode, fit
-from nearkin.errors import DamagedError, PluginError
+from nearkin.errors import DamagedError, PluginError, listing
 from nearkin.files import sha256, to_json
+from nearkin.parsing import bounded_tensors
 from nearkin.recipe.model import Recipe, Selection
 from nearkin.registry import Registries
 
@@ -179,8 +180,10 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
     """The model that `Model.files` described. Errors name `where`."""
     description = _read_description(files[DESCRIPTION], where)
     try:
-        model = build_model(_blueprint(description, registries), registries, weights_follow=True)
-        model.load_state_dict(load(files[WEIGHTS]))
+        blueprint, weights = _blueprint(description, registries), load(bounded_tensors(files[WEIGHTS]))
+        _check_sizes(blueprint, registries, weights)
+        model = build_model(blueprint, registries, weights_follow=True)
+        model.load_state_dict(weights)
         model.trained_on = frozenset(description["trained_on"])
         model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
@@ -192,6 +195,19 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
     if described != model.input:
         raise DamagedError(f"{where}: was trained on {described}, but the installed backbone takes {model.input}.")
     return model.eval()
+
+
+def _check_sizes(blueprint: Blueprint, registries: Registries, weights: Mapping[str, Tensor]) -> None:
+    """`ValueError` where a description asks for more memory than its weights fill; told before any is taken."""
+    try:
+        with torch.device("meta"):
+            planned = build_model(blueprint, registries, weights_follow=True).state_dict()
+    except (RuntimeError, TypeError):  # a plugin's part that cannot be planned without memory
+        return
+    differ = [name for name, tensor in weights.items() if name in planned and planned[name].shape != tensor.shape]
+    differ += sorted(set(planned) ^ set(weights))
+    if differ:
+        raise ValueError(f"the described model has other sizes or names of {listing(differ)} than its weights")
 
 
 def _read_description(data: bytes, where: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 
 from nearkin.errors import DamagedError, NearkinError, PluginError, RecipeError, UsageError, WorkFailed
-from nearkin.files import Bundle, read_bundle, read_manifest, save_bundle, write_manifest
+from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
+from nearkin.parsing import parsing
 from nearkin.plugins import load_registries
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
@@ -124,7 +125,8 @@ class Run:
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """What happened while training, a dict a line of metrics.jsonl."""
-        return [json.loads(line) for line in self._files[self.folder.metrics.name].splitlines()]
+        with parsing(self.folder.metrics):
+            return [json.loads(line) for line in self._files[self.folder.metrics.name].splitlines()]
 
     @property
     def evaluations(self) -> dict[str, Any]:
@@ -132,8 +134,9 @@ class Run:
         if not (self.folder.evaluations / "manifest.json").exists():
             return {}
         bundle = read_bundle(self.folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)
-        self._require_own("evaluation", bundle.meta["model"])
-        found: dict[str, Any] = json.loads(bundle.files["figures.json"])
+        with parsing(self.folder.evaluations):
+            self._require_own("evaluation", bundle.meta["model"])
+            found: dict[str, Any] = json.loads(bundle.files["figures.json"])
         return found
 
     @cached_property
@@ -193,7 +196,7 @@ def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Ite
     bundle = folder.read()
     if bundle.meta.get("state") != "finished":
         raise WorkFailed(
-            f"{folder.path}: this run is {_state(folder, bundle.meta['state'])}, not finished. "
+            f"{folder.path}: this run is {_state(folder, bundle.meta.get('state'))}, not finished. "
             f"Continue it with 'nearkin train --resume {folder.path}'."
         )
     registries = load_registries(*plugins, files=plugin_files)
@@ -202,15 +205,16 @@ def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Ite
 
 def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -> Recipe:
     """The run's resolved recipe; where a plugin is missing, the error says which made the run."""
+    with parsing(folder.recipe):
+        text = bundle.files[folder.recipe.name].decode()
     try:
-        return parse_recipe(bundle.files["recipe.yaml"].decode(), registries, name=str(folder.recipe), settled=True)
-    except KeyError as error:
-        raise DamagedError(f"{folder.path}: its manifest lists no recipe.yaml.") from error
+        return parse_recipe(text, registries, name=str(folder.recipe), settled=True)
     except RecipeError as error:
-        missing = [c for c in bundle.meta.get("components", []) if not registries.of(c["kind"]).named(c["name"])]
+        with parsing(folder.path / MANIFEST):
+            missing = [c for c in bundle.meta.get("components", []) if not registries.of(c["kind"]).named(c["name"])]
+            said = ", ".join(f"{c['kind']} {c['name']} of {c['from']} {c['version']}" for c in missing)
         if not missing:
             raise
-        said = ", ".join(f"{c['kind']} {c['name']} of {c['from']} {c['version']}" for c in missing)
         raise PluginError(
             f"{folder.path}: this run was made with parts that are not installed here: {said}. "
             f"Install what brings them, or pass it with --plugin FILE or plugins=[module].\n{error}"
@@ -230,7 +234,7 @@ def _listed(path: Path) -> dict[str, Any]:
             "path": str(path),
             "recipe": path.parent.name,
             "date": meta.get("started"),
-            "state": _state(RunFolder(path), meta["state"]),
+            "state": _state(RunFolder(path), meta.get("state")),
             "figures": _headlines(RunFolder(path)),
         }
     except NearkinError as error:
@@ -243,9 +247,9 @@ def _listed(path: Path) -> dict[str, Any]:
         }
 
 
-def _state(folder: RunFolder, written: State) -> str:
+def _state(folder: RunFolder, written: Any) -> str:
     """As the manifest says, but that a run whose process was killed is not training any more."""
-    return "unfinished" if written == "training" and not folder.busy else written
+    return "unfinished" if written == "training" and not folder.busy else str(written)
 
 
 def _headlines(folder: RunFolder) -> dict[str, float]:

@@ -116,10 +116,10 @@ def test_every_byte_of_the_manifest_counts(make: Callable[..., Index], tmp_path:
     path = tmp_path / "x" / "manifest.json"
     data = path.read_bytes()
     for at in range(len(data)):
-        for byte in {ord(" "), ord("\t"), data[at] ^ 1} - {data[at]}:
-            path.write_bytes(data[:at] + bytes([byte]) + data[at + 1 :])
-            with pytest.raises(DamagedError, match=r"manifest\.json"):
-                load(tmp_path / "x")
+        other = ord("\t") if data[at : at + 1].isspace() else data[at] ^ 1
+        path.write_bytes(data[:at] + bytes([other]) + data[at + 1 :])
+        with pytest.raises(DamagedError, match=r"manifest\.json"):
+            load(tmp_path / "x")
 
 
 VECTORS = np.ones((30, 3), np.float32)

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from nearkin.errors import DamagedError, IndexCallError, WorkFailed
+from nearkin.errors import IndexCallError, WorkFailed
 from nearkin.index import Index, edit, load
-from nearkin.index import opening as opening_module
 from nearkin.index import storage as storage_module
 
 Draw = Callable[..., Any]
@@ -139,28 +138,6 @@ def test_the_model_stays_in_a_folder_that_held_it_and_out_of_one_that_did_not(
         with edit(tmp_path / name, lambda name=name: load(tmp_path / name, model_files=lambda: files)) as opened:
             opened.add(draw("a", 1, 5), ["a"])
         assert storage_module.holds_model(tmp_path / name) is with_model
-
-
-def test_a_reader_that_a_writer_overtakes_reads_again(
-    make: Callable[..., Index], draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = make()
-    index.save(tmp_path)
-    read, times = opening_module.read, []
-
-    def overtaken(folder: Path) -> Any:
-        times.append(1)
-        contents = read(folder)
-        if len(times) < 3:
-            index.add(draw("a", 1, len(times)), ["a"])
-            index.save(folder)
-        if len(times) == 1:
-            raise DamagedError("a file that the writer took away")
-        return contents
-
-    monkeypatch.setattr(opening_module, "read", overtaken)
-    assert len(load(tmp_path)) == 32
-    assert len(times) == 3
 
 
 def test_an_index_of_before_the_history_opens(make: Callable[..., Index], tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from nearkin.contracts import Embed
-from nearkin.errors import DamagedError
 from nearkin.index.index import Index
 from nearkin.index.model_link import ModelFiles, ModelLink
-from nearkin.index.storage import Contents, holds_model, read, written
+from nearkin.index.storage import holds_model, read
 from nearkin.index.writing import writing
 
 EmbedFor = Callable[[Mapping[str, bytes]], Embed]
@@ -36,29 +35,15 @@ def load(
     the files that were saved along, if any were.
     """
     folder = Path(folder)
-    contents, state = _steady(folder)
+    contents = read(folder)
     kept = dict(contents.model)
     if kept and embed is None and embed_for is not None:
         embed = embed_for(kept)
     if kept and model_files is None:
         model_files = partial(dict, kept)
     return Index.from_contents(
-        contents, ModelLink(embed, model_files, contents.model_digest), (folder.resolve(), state)
+        contents, ModelLink(embed, model_files, contents.model_digest), (folder.resolve(), contents.state)
     )
-
-
-def _steady(folder: Path) -> tuple[Contents, str]:
-    """What the folder holds, and the name of that state; read again where a writer was quicker."""
-    while True:
-        before = written(folder)
-        try:
-            contents = read(folder)
-        except DamagedError:
-            if written(folder) == before:
-                raise
-        else:
-            if written(folder) == before:
-                return contents, before
 
 
 @contextmanager

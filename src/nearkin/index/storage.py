@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from nearkin.errors import DamagedError, IndexCallError, NearkinError, listing
-from nearkin.files import LOCK_SUFFIX, MANIFEST, read_bundle, read_manifest, save_bundle, sha256, to_json
+from nearkin.errors import DamagedError, IndexCallError, listing
+from nearkin.files import LOCK_SUFFIX, MANIFEST, read_bundle, read_manifest, save_bundle, to_json
 from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
 from nearkin.index.calibration import Calibration
 from nearkin.index.history import Event, from_lines, to_lines
@@ -25,6 +23,7 @@ from nearkin.index.references import TEXTS as REFERENCE_TEXTS
 from nearkin.index.references import References
 from nearkin.index.settings import Settings
 from nearkin.index.trained import Trained
+from nearkin.parsing import bounded_tensors, parsing
 
 FORMAT, VERSION = "nearkin index", 1
 REFERENCES, REFERENCE_TEXTS_FILE = "references.safetensors", "references.json"
@@ -62,6 +61,8 @@ class Contents:
     """The model's files, where the index takes them along."""
     model_digest: str = ""
     history: tuple[Event, ...] = ()
+    state: str = ""
+    """Names the state of the folder that this was read as."""
 
 
 def write(folder: Path, contents: Contents) -> None:
@@ -110,7 +111,7 @@ def read(folder: Path) -> Contents:
     if missing:
         raise DamagedError(f"{folder / MANIFEST}: lists no {listing(missing)}, so this is not a whole index.")
     files = bundle.files
-    with _naming(folder / MANIFEST):
+    with parsing(folder / MANIFEST):
         meta = dict(bundle.meta)
         next_id, model_digest = int(meta.pop("next_id")), str(meta.pop("model"))
         settings = Settings(**meta)
@@ -118,16 +119,18 @@ def read(folder: Path) -> Contents:
     calibration = _calibration(folder, files, settings, references)
     trained = _trained(folder, files, settings)
     model = {name: data for name, data in files.items() if name not in OWN}
-    with _naming(folder / HISTORY):
+    with parsing(folder / HISTORY):
         history = from_lines(files.get(HISTORY, b""))
-    return Contents(settings, references, calibration, trained, files[FAISS], model, model_digest, history)
+    return Contents(
+        settings, references, calibration, trained, files[FAISS], model, model_digest, history, bundle.state
+    )
 
 
 def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Trained:
-    with _naming(folder / TRAINED):
-        vectors = _tensor(load(files[TRAINED]), "vectors", np.float32, 2)
+    with parsing(folder / TRAINED):
+        vectors = _tensor(load(bounded_tensors(files[TRAINED])), "vectors", np.float32, 2)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
-    with _naming(folder / TRAINED_TEXTS_FILE):
+    with parsing(folder / TRAINED_TEXTS_FILE):
         said = json.loads(files[TRAINED_TEXTS_FILE])
         refuse(
             problem for name in ("digests", "groups") for problem in text_problems(name, said[name], len(said[name]))
@@ -135,39 +138,28 @@ def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Tr
         return Trained(vectors, frozenset(said["digests"]), frozenset(said["groups"]))
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside becomes a `DamagedError` that names the file."""
-    try:
-        yield
-    except DamagedError:
-        raise
-    except (NearkinError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DamagedError(f"{path}: does not hold what an index needs: {error}") from error
-
-
 def _references(folder: Path, files: Mapping[str, bytes], settings: Settings, next_id: int) -> References:
-    with _naming(folder / REFERENCES):
-        tensors = load(files[REFERENCES])
+    with parsing(folder / REFERENCES):
+        tensors = load(bounded_tensors(files[REFERENCES]))
         vectors = _tensor(tensors, "vectors", np.float32, 2)
         ids, trained = _tensor(tensors, "ids", np.int64, 1), _tensor(tensors, "trained", np.bool_, 1)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
         refuse(id_problems(ids.tolist(), len(vectors), np.zeros(0, dtype=np.int64)))
         if len(trained) != len(vectors) or (np.diff(ids) <= 0).any() or next_id < ids.max(initial=0):
             raise ValueError("its tensors do not belong together.")
-    with _naming(folder / REFERENCE_TEXTS_FILE):
+    with parsing(folder / REFERENCE_TEXTS_FILE):
         texts = _texts(json.loads(files[REFERENCE_TEXTS_FILE]), REFERENCE_TEXTS, len(vectors))
     return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, **texts)
 
 
 def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, references: References) -> Calibration:
-    with _naming(folder / CALIBRATION):
-        tensors = load(files[CALIBRATION])
+    with parsing(folder / CALIBRATION):
+        tensors = load(bounded_tensors(files[CALIBRATION]))
         vectors, scores = _tensor(tensors, "vectors", np.float32, 2), _tensor(tensors, "scores", np.float32, 1)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
         if len(scores) != len(vectors) or not (np.isfinite(scores) & (scores >= 0)).all():
             raise ValueError("its scores are not one distance an item.")
-    with _naming(folder / CALIBRATION_TEXTS_FILE):
+    with parsing(folder / CALIBRATION_TEXTS_FILE):
         said = json.loads(files[CALIBRATION_TEXTS_FILE])
         texts = _texts(said, CALIBRATION_TEXTS, len(vectors))
         fresh = frozenset(said["fresh"])
@@ -193,7 +185,7 @@ def written(folder: Path) -> str:
     """Names the state that a folder holds now; empty where it holds no index."""
     if not (folder / MANIFEST).exists():
         return ""
-    return sha256(to_json(read_manifest(folder, format_name=FORMAT, version=VERSION)))
+    return str(read_manifest(folder, format_name=FORMAT, version=VERSION)["checksum"])
 
 
 def holds_model(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nearkin.errors import IndexCallError, WorkFailed
-from nearkin.files import LOCK_SUFFIX
+from nearkin.files import LOCK_SUFFIX, explaining
 
 WRITING = f".writing{LOCK_SUFFIX}"
 
@@ -22,12 +22,13 @@ def writing(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise IndexCallError(f"{folder}: this is a file. Save the index into a folder of its own.")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / WRITING, is_singleton=True)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise WorkFailed(f"{folder}: another process is changing this index. Try again when it is done.") from error
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / WRITING, is_singleton=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise WorkFailed(f"{folder}: another process is changing this index. Try again when it is done.") from error
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nearkin.files import read_bundle, save_bundle, to_json
+from nearkin.parsing import bounded_tensors
 
 FORMAT, VERSION = "nearkin checkpoint", 1
 Weights = dict[str, Tensor]
@@ -53,9 +54,13 @@ def save_checkpoint(
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tuple[Standing, Weights | None]:
     """Put model and optimiser back where they were; how far they had come, and the best weights so far."""
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
-    model.load_state_dict(load(bundle.files["weights.safetensors"]))
-    _join_state(optimizer, load(bundle.files["optimizer.safetensors"]), json.loads(bundle.files["optimizer.json"]))
-    best = load(bundle.files["best.safetensors"]) if "best.safetensors" in bundle.files else None
+    model.load_state_dict(load(bounded_tensors(bundle.files["weights.safetensors"])))
+    _join_state(
+        optimizer,
+        load(bounded_tensors(bundle.files["optimizer.safetensors"])),
+        json.loads(bundle.files["optimizer.json"]),
+    )
+    best = load(bounded_tensors(bundle.files["best.safetensors"])) if "best.safetensors" in bundle.files else None
     return Standing(**bundle.meta), best
 
 
