@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nearkin.contracts import FloatArray, ImageLike, InputSpec
-from nearkin.errors import DataError
+from nearkin.data.dicom import NotOneImage, is_dicom, read_dicom
+from nearkin.errors import DataError, PluginError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
@@ -64,6 +65,8 @@ class Picture:
 def decode(image: ImageLike) -> Picture:
     """A path, PIL image or array -> its pixels. `BadImage` says why it cannot be used.
 
+    A DICOM file needs the extra `dicom`; see `nearkin.data.dicom` for what is done to its values.
+
     16-bit values are divided by 65535, never clipped. Signed or wider integers, and floats, are kept where they
     all lie in [0, 1], else stretched from the image's own least value to its largest. Transparency is laid on
     white; EXIF orientation is applied. Pillow reads 16-bit colour at 8 bits a channel.
@@ -84,7 +87,7 @@ def _named(source: str) -> Iterator[None]:
     """Whatever goes wrong inside becomes a `BadImage` of this source."""
     try:
         yield
-    except (BadImage, MemoryError):
+    except (BadImage, PluginError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(source, f"is too large: at most {MAX_PIXELS:,} pixels. Shrink it first.") from error
@@ -103,9 +106,20 @@ def _from_file(path: Path) -> Picture:
         raise BadImage(str(path), "is a folder, not an image." if path.is_dir() else "there is no such file.")
     if path.stat().st_size == 0:
         raise BadImage(str(path), "is empty (zero bytes); copy it again.")
+    if is_dicom(path):
+        return _from_dicom(path)
     # An open file, not its name: given the name, Pillow maps a raw TIFF and scrambles one that is turned by 90 degrees.
     with path.open("rb") as file, _open(file) as image:
         return _from_pil(image, str(path))
+
+
+def _from_dicom(path: Path) -> Picture:
+    try:
+        frame = read_dicom(path, MAX_PIXELS)
+    except NotOneImage as error:
+        raise BadImage(str(path), f"is a DICOM file, but {error}.") from error
+    _check_size(frame.pixels.shape[1], frame.pixels.shape[0], str(path))
+    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path))
 
 
 def _open(file: BinaryIO) -> Image.Image:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from nearkin.data.arrays import Arrays
 from nearkin.data.images import Picture, decode
 from nearkin.data.items import Item
 from nearkin.data.manifest import read_manifest
@@ -37,6 +38,8 @@ def open_source(options: DataOptions) -> Source:
     if options.source == "folder":
         items = list_folder(path)
         return Files(grouped(items, options.group) if options.group else items)
+    if options.source == "npz":
+        return Arrays(path)
     return Files(read_manifest(path))
 
 

@@ -22,10 +22,11 @@ def is_pattern(label: str) -> bool:
 class DataOptions(Options):
     """Which images, which classes are known, and how many of each go where."""
 
-    source: Literal["digits", "folder", "manifest"]
-    """`digits`: scikit-learn's 1,797 handwritten digits. `folder`: a folder a class. `manifest`: a CSV file."""
+    source: Literal["digits", "folder", "manifest", "npz"]
+    """`digits`: scikit-learn's 1,797 handwritten digits. `folder`: a folder a class. `manifest`: a CSV file.
+    `npz`: arrays of images and labels in one file, as MedMNIST has them."""
     path: str | None = None
-    """Of a folder or manifest. A relative one is looked up in the folder that NEARKIN_DATA names, else in ./data."""
+    """Of a folder, manifest or npz file. A relative one is looked up where NEARKIN_DATA says, else in ./data."""
     group: str | None = None
     """For a folder: a regular expression over an image's path in it. What its brackets hold, joined by `/`, is the
     image's group, which no split parts: `(patient\\d+)`. Left out: every image is its own."""

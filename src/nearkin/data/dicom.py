@@ -1,0 +1,108 @@
+"""DICOM: one frame as it should be seen, in [0, 1]: modality rescale, VOI window or table, MONOCHROME1 turned round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearkin.contracts import FloatArray
+from nearkin.errors import PluginError
+
+MAGIC, MAGIC_AT = b"DICM", 128
+GRAY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+class NotOneImage(Exception):
+    """Why a DICOM file cannot be used. It never holds anything that the file says of a patient."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame's values and the range that they may span."""
+
+    pixels: FloatArray
+    """(h, w) or (h, w, 3) in [0, 1]."""
+    bits: int
+    """Bits stored a channel: 8 to 16."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file says so itself, whatever it is called."""
+    with path.open("rb") as file:
+        file.seek(MAGIC_AT)
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read_dicom(path: Path, at_most: int) -> Frame:
+    """The file's one frame (DICOM PS3.3 C.11.1, C.11.2). `NotOneImage` where it holds none, several, or is too large.
+
+    Values go through the modality rescale, then through the file's first VOI window or table where it has one; without
+    one the whole stored range is kept, never stretched to what this image happens to hold.
+    """
+    pydicom = _pydicom()
+    dataset = pydicom.dcmread(path)
+    _refuse(dataset, at_most)
+    try:
+        stored: NDArray[Any] = pydicom.pixels.pixel_array(dataset)
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        name = dataset.file_meta.TransferSyntaxUID.name if "TransferSyntaxUID" in dataset.file_meta else "unknown"
+        raise NotOneImage(
+            f"its pixels are stored as {name}, which cannot be unpacked here. Install pylibjpeg and pylibjpeg-libjpeg, "
+            "or save it uncompressed"
+        ) from error
+    bits = int(dataset.BitsStored)
+    if dataset.PhotometricInterpretation in COLOUR:
+        return Frame(stored.astype(np.float32) / np.float32(2**bits - 1), bits)
+    return Frame(_seen(dataset, stored, bits), bits)
+
+
+def _pydicom() -> Any:
+    try:
+        import pydicom
+        import pydicom.pixels
+    except ImportError as error:
+        raise PluginError("a DICOM file needs pydicom. Install nearkin[dicom].") from error
+    # Its warnings of malformed values would quote them, a patient's name too.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    return pydicom
+
+
+def _refuse(dataset: Any, at_most: int) -> None:
+    """What can be told from the header, before any pixel is unpacked."""
+    if "PixelData" not in dataset:
+        raise NotOneImage("it holds no pixels")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise NotOneImage(f"it holds {frames} frames; which one is meant? Save the one you want on its own")
+    if int(dataset.Rows) * int(dataset.Columns) > at_most:
+        raise NotOneImage(f"it is {dataset.Columns}x{dataset.Rows}, too large: at most {at_most:,} pixels")
+    kind = str(dataset.PhotometricInterpretation)
+    if kind not in (*GRAY, *COLOUR):
+        raise NotOneImage(f"its colours are {kind}; {', '.join((*GRAY, *COLOUR))} are read. Convert it")
+
+
+def _seen(dataset: Any, stored: NDArray[Any], bits: int) -> FloatArray:
+    """Stored values to what a screen would show, white being 1."""
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    values = apply_modality_lut(stored, dataset)
+    shown = apply_voi_lut(values, dataset, index=0)
+    low, high = _range(dataset, bits)
+    scaled = np.clip((np.asarray(shown, dtype=np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    return np.float32(1) - scaled if inverted else scaled
+
+
+def _range(dataset: Any, bits: int) -> tuple[float, float]:
+    """What the values may span after rescale and VOI: a table's own depth, else the stored depth, rescaled."""
+    for table in ("VOILUTSequence", "ModalityLUTSequence"):
+        if table in dataset:
+            return 0.0, float(2 ** int(dataset[table].value[0].LUTDescriptor[2]) - 1)
+    least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    return least * slope + intercept, most * slope + intercept

@@ -1,0 +1,161 @@
+"""DICOM as hospitals write it: what a screen shows, in [0, 1]; never a patient's name in anything that is said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage, generate_uid
+
+from nearkin.data import BadImage, decode
+from nearkin.errors import PluginError
+
+NAME = "DOE^JANE"
+RAMP = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+
+
+def written(folder: Path, values: NDArray[Any] = RAMP, *, bits: int = 12, **tags: Any) -> Path:
+    """A DICOM file of one gray frame, any tag replaced."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    meta.TransferSyntaxUID = tags.pop("TransferSyntaxUID", ExplicitVRLittleEndian)
+    path = folder / "image.dcm"
+    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    dataset.PatientName, dataset.PatientID = NAME, "4711"
+    dataset.Rows, dataset.Columns = values.shape[:2]
+    dataset.SamplesPerPixel = 3 if values.ndim == 3 else 1
+    dataset.PhotometricInterpretation = "RGB" if values.ndim == 3 else "MONOCHROME2"
+    dataset.BitsAllocated = 8 * values.dtype.itemsize
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    dataset.PixelRepresentation = int(values.dtype.kind == "i")
+    if values.ndim == 3:
+        dataset.PlanarConfiguration = 0
+    dataset.PixelData = values.tobytes()
+    for tag, value in tags.items():
+        setattr(dataset, tag, value)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (10, np.uint16), (12, np.uint16), (16, np.uint16)])
+def test_the_whole_stored_range_is_kept_where_no_window_is_given(tmp_path: Path, bits: int, dtype: Any) -> None:
+    """Half of what can be stored is gray, even if this image holds nothing brighter."""
+    half = np.linspace(0, 2 ** (bits - 1), 48 * 64).astype(dtype).reshape(48, 64)
+    picture = decode(written(tmp_path, half, bits=bits))
+    assert picture.bits == (8 if bits == 8 else 16)
+    np.testing.assert_allclose(picture.pixels, half / (2**bits - 1), atol=1e-6)
+
+
+def test_monochrome1_is_turned_round(tmp_path: Path) -> None:
+    plain = decode(written(tmp_path)).pixels
+    np.testing.assert_allclose(
+        decode(written(tmp_path, PhotometricInterpretation="MONOCHROME1")).pixels, 1 - plain, atol=1e-6
+    )
+
+
+def test_the_files_first_window_is_applied_as_the_standard_has_it(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.2: linear from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2."""
+    path = written(tmp_path, WindowCenter=[2048, 100], WindowWidth=[1024, 10])
+    expected = np.clip((RAMP - (2048 - 0.5)) / (1024 - 1) + 0.5, 0, 1)
+    np.testing.assert_allclose(decode(path).pixels, expected, atol=1e-5)
+
+
+def test_a_window_is_in_rescaled_units(tmp_path: Path) -> None:
+    path = written(tmp_path, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=500)
+    expected = np.clip((RAMP * 2.0 - 1000 - (1000 - 0.5)) / (500 - 1) + 0.5, 0, 1)
+    np.testing.assert_allclose(decode(path).pixels, expected, atol=1e-5)
+
+
+def test_signed_values_span_their_signed_range(tmp_path: Path) -> None:
+    signed = (RAMP.astype(np.int32) - 2048).astype(np.int16)
+    np.testing.assert_allclose(decode(written(tmp_path, signed)).pixels, RAMP / 4095, atol=1e-6)
+
+
+def test_a_voi_table_is_looked_up(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.LUTData = np.linspace(65535, 0, 4096).round().astype(np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    np.testing.assert_allclose(decode(written(tmp_path, VOILUTSequence=[table])).pixels, 1 - RAMP / 4095, atol=1e-4)
+
+
+def test_colour_is_colour(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    np.testing.assert_allclose(decode(written(tmp_path, colour, bits=8)).pixels, colour / 255, atol=1e-6)
+
+
+def test_an_8_bit_frame_is_a_copy_of_the_png_with_its_values(tmp_path: Path) -> None:
+    values = (RAMP // 16).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "image.png")
+    assert decode(written(tmp_path, values, bits=8)).digest == decode(tmp_path / "image.png").digest
+
+
+def test_it_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
+    renamed = written(tmp_path).rename(tmp_path / "IM0001")
+    assert decode(renamed).pixels.shape == (48, 64)
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"NumberOfFrames": 7}, "7 frames; which one is meant"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "its colours are PALETTE COLOR"),
+        ({"Rows": 60000, "Columns": 60000}, "60000x60000, too large"),
+    ],
+)
+def test_what_is_no_single_image_is_refused_by_name(tmp_path: Path, tags: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadImage, match=said) as error:
+        decode(written(tmp_path, **tags))
+    assert "image.dcm" in str(error.value)
+    assert "JANE" not in str(error.value)
+
+
+def test_a_file_without_pixels_is_refused(tmp_path: Path) -> None:
+    import pydicom
+
+    path = written(tmp_path)
+    dataset = pydicom.dcmread(path)
+    del dataset.PixelData
+    dataset.save_as(path)
+    with pytest.raises(BadImage, match="no pixels"):
+        decode(path)
+
+
+def test_a_compression_that_is_not_at_hand_names_itself_and_the_mend(tmp_path: Path) -> None:
+    from pydicom.encaps import encapsulate
+
+    path = written(tmp_path, PixelData=encapsulate([b"\xff\xd8 not really"]), TransferSyntaxUID=JPEGLSLossless)
+    with pytest.raises(BadImage, match=r"JPEG-LS Lossless.*pylibjpeg"):
+        decode(path)
+
+
+@pytest.mark.parametrize("keep", [140, 400, 3000])
+def test_a_file_cut_short_is_refused_without_a_name(tmp_path: Path, keep: int) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadImage) as error:
+        decode(path)
+    assert "JANE" not in str(error.value)
+
+
+def test_no_patient_is_named_in_anything_that_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    path = written(tmp_path, PatientBirthDate="no date at all", StudyDate="JANE")
+    picture = decode(path)
+    said = "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn) + picture.source
+    assert "JANE" not in said
+
+
+def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(PluginError, match=r"nearkin\[dicom\]"):
+        decode(path)
