@@ -65,10 +65,15 @@ class Model(nn.Module):
         shape = (1, backbone.input.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(backbone.input.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.input.std).view(shape), persistent=False)
+        # Convolutions train a third faster so, in bfloat16 three quarters.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
     def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Tensor:
         """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> scalar loss. Each image is embedded once."""
-        return self.method.loss(self.raw(images), labels, structure)
+        embeddings = self.raw(images).float()
+        # Whatever the network's precision, distances and losses are float32.
+        with torch.autocast(images.device.type, enabled=False):
+            return self.method.loss(embeddings, labels, structure)
 
     def raw(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""

@@ -10,9 +10,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import nearkin
+from nearkin.augment import augment, draw_grids, random_affine, turned
+from nearkin.data.extra import TrainingClasses, variants
+from nearkin.errors import DataError
 from nearkin.model import Blueprint, build_model
-from nearkin.recipe.model import AugmentOptions, OptimizerOptions, ScheduleOptions, Selection
-from nearkin.training.augment import augment, random_affine
+from nearkin.recipe.model import AugmentOptions, ExtraClassesOptions, OptimizerOptions, ScheduleOptions, Selection
+from nearkin.training.images import Batches, LabelledImages, refuse_oblong
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
@@ -39,6 +42,65 @@ def test_augmentation_stays_within_its_bounds() -> None:
     assert 1.15 < zoom.max() <= 1.2
     assert 14 < turn.abs().max() <= 15.001
     assert 0.18 < maps[:, :, 2].abs().max() <= 0.2  # half the image is one unit of affine_grid
+
+
+def test_stretch_and_shear_keep_the_area_or_the_axes() -> None:
+    stretched = random_affine(500, AugmentOptions(stretch=0.3))[:, :, :2]
+    assert torch.allclose(torch.linalg.det(stretched), torch.ones(500), atol=1e-5)
+    ratio = stretched[:, 1, 1] / stretched[:, 0, 0]
+    assert 0.7 <= ratio.min() < 0.75
+    assert 1.25 < ratio.max() <= 1.3
+    sheared = random_affine(500, AugmentOptions(shear=20))[:, :, :2]
+    slant = torch.rad2deg(torch.atan(torch.stack([sheared[:, 0, 1], sheared[:, 1, 0]])))
+    assert 19 < slant.abs().max() <= 20.001
+    assert torch.allclose(sheared[:, 0, 0], torch.ones(500))
+
+
+def test_elastic_warping_moves_every_point_a_little_and_smoothly() -> None:
+    still = draw_grids(50, (20, 20), AugmentOptions())
+    moved = draw_grids(50, (20, 20), AugmentOptions(elastic=0.05)) - still
+    assert 0.05 < moved.abs().max() < 0.15  # a share of the side is twice as much of [-1, 1]; cubics overshoot
+    assert (moved[:, 1:] - moved[:, :-1]).abs().max() < 0.06
+
+
+def test_warping_options_that_are_off_draw_nothing() -> None:
+    torch.manual_seed(0)
+    before = random_affine(3, AugmentOptions(degrees=5))
+    torch.manual_seed(0)
+    assert torch.equal(random_affine(3, AugmentOptions(degrees=5, shear=10))[:, :, 2], before[:, :, 2])
+
+
+def test_extra_classes_turn_images_of_the_batch_counterclockwise_after_mirroring() -> None:
+    ways = variants(ExtraClassesOptions(rotations=(270, 90), mirror=True))
+    assert [way.name("a/b") for way in ways] == [
+        "a/b", "a/b@90", "a/b@270", "a/b@mirror", "a/b@mirror90", "a/b@mirror270",
+    ]  # fmt: skip
+    images = torch.arange(6 * 4).float().reshape(6, 1, 2, 2)
+    made = turned(images, torch.arange(6), ways)
+    for row, way in enumerate(ways):
+        plain = images[row, 0].numpy()
+        expected = np.rot90(np.fliplr(plain) if way.mirrored else plain, way.quarter_turns)
+        assert np.array_equal(made[row, 0].numpy(), expected)
+
+
+def test_items_of_extra_classes_are_the_same_images_and_classes_of_their_own() -> None:
+    classes = TrainingClasses.of(("x", "y"), np.array([0, 1, 1]), ExtraClassesOptions(rotations=(180,)))
+    assert classes.names == ("x", "y", "x@180", "y@180")
+    assert classes.codes.tolist() == [0, 1, 1, 2, 3, 3]
+    pixels = np.random.default_rng(0).random((3, 1, 4, 4), dtype=np.float32)
+    given = LabelledImages("train", ("p", "q", "r"), pixels, classes.codes, classes.variants)
+    images, labels = Batches(given, None, torch.device("cpu")).of(np.array([1, 4]))
+    assert labels.tolist() == [1, 3]
+    assert np.array_equal(images[0].numpy(), pixels[1])
+    assert np.array_equal(images[1].numpy(), pixels[1, :, ::-1, ::-1])
+    assert given.names(np.array([1, 4])) == ["q", "q"]
+
+
+def test_a_quarter_turn_of_an_oblong_image_is_refused() -> None:
+    ways = variants(ExtraClassesOptions(rotations=(90,)))
+    with pytest.raises(DataError, match="quarter turns need square images, and the backbone takes 32 x 64"):
+        refuse_oblong((32, 64), ways)
+    refuse_oblong((32, 64), variants(ExtraClassesOptions(rotations=(180,), mirror=True)))
 
 
 def test_a_pure_shift_moves_pixels() -> None:

@@ -21,7 +21,8 @@ from nearkin.model import Blueprint, Model, build_model
 from nearkin.recipe.model import Selection, TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
 from nearkin.training.checks import BatchCheck
-from nearkin.training.trainer import LabelledImages, Progress, Trainer
+from nearkin.training.images import LabelledImages
+from nearkin.training.trainer import Progress, Trainer
 
 CLASSES = ("a", "b", "c")
 
@@ -109,9 +110,16 @@ class KilledError(Exception):
     """Stands for a kill: nothing after the step runs."""
 
 
+EVERYTHING: dict[str, Any] = {
+    "augment": {"degrees": 10.0, "shear": 5.0, "elastic": 0.02},
+    "optimizer": {"type": "adamw"},
+    "average": 0.9,
+}
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Weights, str]:
-    done = trainer(tmp_path_factory.mktemp("whole"), augment={"degrees": 10.0}, optimizer={"type": "adamw"})
+    done = trainer(tmp_path_factory.mktemp("whole"), **EVERYTHING)
     done.run()
     return copy_weights(done.model), done.metrics.read_text()
 
@@ -120,7 +128,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Weights, st
 def test_a_run_killed_at_any_step_resumes_to_the_same_bits(
     tmp_path: Path, killed_at: int, uninterrupted: tuple[Weights, str]
 ) -> None:
-    options: dict[str, Any] = {"augment": {"degrees": 10.0}, "optimizer": {"type": "adamw"}}
+    options = EVERYTHING
     first = trainer(tmp_path, **options)
     first.on_step = stopping_at(killed_at)
     with pytest.raises(KilledError):
@@ -133,6 +141,35 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_bits(
     weights, metrics = uninterrupted
     assert same(copy_weights(second.model), weights)
     assert second.metrics.read_text() == metrics
+
+
+def test_the_average_is_kept_and_judged_in_place_of_the_last_weights(tmp_path: Path) -> None:
+    states: list[Weights] = []
+    made = trainer(tmp_path, average=0.5, select=False, steps=4)
+    start = copy_weights(made.model)
+    made.on_step = lambda _: states.append(copy_weights(made.model))
+    made.run()
+    name = next(name for name, tensor in start.items() if tensor.is_floating_point())
+    expected = start[name].double()
+    for step, state in enumerate(states):
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * state[name].double()
+    assert torch.allclose(made.model.state_dict()[name].double(), expected, atol=1e-6)
+    judged = trainer(tmp_path / "judged", average=0.5, steps=5)
+    judged.run()
+    assert judged.average is not None
+    assert same(copy_weights(judged.model), {k: v.contiguous() for k, v in judged.average.weights.items()})
+
+
+def test_bfloat16_trains_to_about_the_same_losses_and_keeps_float32_weights(tmp_path: Path) -> None:
+    for precision in ("float32", "bfloat16"):
+        trainer(tmp_path / precision, precision=precision).run()
+    lines = [
+        [json.loads(line)["loss"] for line in (tmp_path / p / "metrics.jsonl").read_text().splitlines()]
+        for p in ("float32", "bfloat16")
+    ]
+    assert lines[0] != lines[1]
+    assert lines[0] == pytest.approx(lines[1], abs=0.05)
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone(tmp_path: Path) -> None:

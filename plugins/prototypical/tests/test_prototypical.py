@@ -94,6 +94,13 @@ def test_the_loss_does_not_depend_on_the_order_of_the_queries() -> None:
     assert method.loss(raw, LABELS, EPISODE).item() == pytest.approx(method.loss(raw, LABELS, turned).item(), rel=1e-6)
 
 
+def test_symmetric_training_averages_both_ways_round() -> None:
+    raw = embeddings()
+    plain, symmetric = Prototypical(PrototypicalOptions()), Prototypical(PrototypicalOptions(symmetric=True))
+    ways = [plain.loss(raw, LABELS, episode) for episode in (EPISODE, Episode(EPISODE.query, EPISODE.support))]
+    assert symmetric.loss(raw, LABELS, EPISODE).item() == pytest.approx(sum(ways).item() / 2, rel=1e-6)
+
+
 def test_gradients_are_finite_where_query_and_prototype_are_equal() -> None:
     raw = torch.zeros(9, DIMS, requires_grad=True)
     Prototypical(PrototypicalOptions()).loss(raw, LABELS, EPISODE).backward()

@@ -90,8 +90,11 @@ def _open_index(path: Path, plugins: Sequence[Path]) -> Index:
 
 def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, plugins: Sequence[Path]) -> None:
     """`nearkin data preview`."""
+    import torch
+
     from nearkin.contracts import Pairs
     from nearkin.data import pair_sheet
+    from nearkin.training.images import Batches
     from nearkin.training.pipeline import Work
     from nearkin.training.watch import Watch
 
@@ -104,9 +107,10 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     batch = work.sampler.batch(step)
     if not isinstance(batch.structure, Pairs):
         raise WorkFailed(f"the sampler {work.recipe.sampler.type!r} yields no pairs; only pairs can be drawn.")
-    items = [work.dataset.items["train"][i] for i in batch.items]
+    images, codes = Batches(work.labelled("train"), None, torch.device("cpu")).of(batch.items)
+    labels = [work.training.names[code] for code in codes]
     a1, p, a2, n = batch.structure
     pairs = [(int(i), int(j), 1) for i, j in zip(a1, p, strict=True)]
     pairs += [(int(i), int(j), 0) for i, j in zip(a2, n, strict=True)]
-    pair_sheet(work.store.images(items), pairs, [item.label for item in items]).save(output)
+    pair_sheet(images.numpy(), pairs, labels).save(output)
     print(output)

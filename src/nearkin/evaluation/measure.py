@@ -79,7 +79,7 @@ def make_evaluators(run: Run) -> dict[str, Evaluator]:
     chosen = run.recipe.evaluate
     if not chosen:
         raise UsageError(f"{run.path}: its recipe names no evaluators. Add some under 'evaluate:' and train again.")
-    build = Build(seed=run.recipe.seed, classes=run.model.blueprint.classes, input=run.model.input)
+    build = Build(seed=run.recipe.seed, classes=tuple(run.facts["classes"]), input=run.model.input)
     made: dict[str, Evaluator] = {}
     for place, selection in enumerate(chosen):
         twice = sum(other.type == selection.type for other in chosen) > 1

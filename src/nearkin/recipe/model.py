@@ -19,6 +19,15 @@ def is_pattern(label: str) -> bool:
     return not {*label}.isdisjoint("*?[")
 
 
+class ExtraClassesOptions(Options):
+    """Every class to learn again, turned or mirrored, as a class of its own that only trains (Santoro et al. 2016)."""
+
+    rotations: tuple[Literal[90, 180, 270], ...] = ()
+    """Degrees, counterclockwise."""
+    mirror: bool = False
+    """Left and right exchanged, of each rotation too."""
+
+
 class DataOptions(Options):
     """Which images, which classes are known, and how many of each go where."""
 
@@ -44,6 +53,7 @@ class DataOptions(Options):
     """Images a class to calibrate `unknown`; 0 for none."""
     test: Positive | None = None
     """Images a class for figures; left out: all that remain."""
+    extra_classes: ExtraClassesOptions | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
     held_out_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
@@ -114,8 +124,8 @@ class EarlyStoppingOptions(Options):
     """Whether training ends there."""
 
 
-class AugmentOptions(Options):
-    """Random affine changes of each training image of each batch, on the device."""
+class WarpOptions(Options):
+    """Random changes of an image's shape, each image on its own; edges repeat."""
 
     degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Rotation, up to this either way."""
@@ -123,6 +133,16 @@ class AugmentOptions(Options):
     """Shift, up to this share of the side either way."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Zoom, from 1 - scale to 1 + scale."""
+    stretch: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Width against height, from 1 - stretch to 1 + stretch."""
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    """Slant of each axis, up to so many degrees either way."""
+    elastic: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Smooth warping: each point of a coarse grid moves up to this share of the side either way."""
+
+
+class AugmentOptions(WarpOptions):
+    """Random changes of each training image of each batch, on the device."""
 
 
 class TrainOptions(Options):
@@ -139,6 +159,10 @@ class TrainOptions(Options):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Gradients are scaled down to this L2 norm where theirs is larger."""
     augment: AugmentOptions | None = None
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Keep an exponential moving average of the weights with this decay, and judge and save that: 0.998, say."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network while it trains; losses are float32 always. bfloat16 is faster on most machines since 2020."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoint_every: Positive = 100
     """Steps between two checkpoints: what a kill can cost."""

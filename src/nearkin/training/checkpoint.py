@@ -40,7 +40,12 @@ def copy_weights(model: nn.Module) -> Weights:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: Optimizer, standing: Standing, best: Weights | None
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    standing: Standing,
+    best: Weights | None,
+    average: Weights | None = None,
 ) -> None:
     """Make this the folder's one checkpoint, atomically."""
     tensors, plain = _split_state(optimizer)
@@ -48,11 +53,15 @@ def save_checkpoint(
     files["optimizer.json"] = to_json(plain)
     if best is not None:
         files["best.safetensors"] = save(best)
+    if average is not None:
+        files["average.safetensors"] = save({name: tensor.cpu().contiguous() for name, tensor in average.items()})
     save_bundle(folder, files, asdict(standing), format_name=FORMAT, version=VERSION)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tuple[Standing, Weights | None]:
-    """Put model and optimiser back where they were; how far they had come, and the best weights so far."""
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: Optimizer
+) -> tuple[Standing, Weights | None, Weights | None]:
+    """Put model and optimiser back where they were; how far they had come, the best weights so far, the average."""
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
     model.load_state_dict(load(bounded_tensors(bundle.files["weights.safetensors"])))
     _join_state(
@@ -60,8 +69,11 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tup
         load(bounded_tensors(bundle.files["optimizer.safetensors"])),
         json.loads(bundle.files["optimizer.json"]),
     )
-    best = load(bounded_tensors(bundle.files["best.safetensors"])) if "best.safetensors" in bundle.files else None
-    return Standing(**bundle.meta), best
+    best, average = (
+        load(bounded_tensors(bundle.files[name])) if name in bundle.files else None
+        for name in ("best.safetensors", "average.safetensors")
+    )
+    return Standing(**bundle.meta), best, average
 
 
 def _split_state(optimizer: Optimizer) -> tuple[Weights, dict[str, Any]]:

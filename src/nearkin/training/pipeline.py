@@ -14,6 +14,7 @@ from accelerate.utils import broadcast_object_list
 
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
+from nearkin.data.extra import TrainingClasses
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
 from nearkin.index import save
@@ -27,8 +28,9 @@ from nearkin.run import Run, RunFolder, load_run, read_run_recipe
 from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.device import make_accelerator
+from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, uncalibrated_notes
-from nearkin.training.trainer import LabelledImages, Outcome, Trainer
+from nearkin.training.trainer import Outcome, Trainer
 from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch, watching
 
@@ -120,6 +122,7 @@ class Work:
     watch: Watch
     accelerator: Accelerator
     dataset: Dataset
+    training: TrainingClasses
     model: Model
     store: ImageStore
     sampler: Sampler
@@ -130,7 +133,9 @@ class Work:
         accelerator = make_accelerator(recipe.train.device)
         watch = watch if accelerator.is_main_process else Watch()
         source, dataset = load_data(recipe.data, recipe.seed)
-        model = build_model(Blueprint.of(recipe, dataset.classes), registries)
+        training = TrainingClasses.of(dataset.classes, dataset.codes("train"), recipe.data.extra_classes)
+        model = build_model(Blueprint.of(recipe, training.names), registries)
+        refuse_oblong(model.input.size, training.variants)
         progress = partial(watch.progress, "reading images")
         store = ImageStore.load(source, dataset.all_items(), model.input, progress, spare=dataset.spare)
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, dataset)]
@@ -141,8 +146,8 @@ class Work:
         check_embedding(model, store.images(dataset.items["train"][:2]), registries)
         for note in notes:
             watch.message(note)
-        sampler = make_sampler(recipe, registries, dataset, model)
-        return cls(recipe, registries, watch, accelerator, dataset, model, store, sampler)
+        sampler = make_sampler(recipe, registries, training, model)
+        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the circumstances."""
@@ -161,6 +166,8 @@ class Work:
         """One split, as the trainer takes it."""
         items = self.dataset.items[split]
         keys = tuple(item.key for item in items)
+        if split == "train":
+            return LabelledImages(split, keys, self.store.images(items), self.training.codes, self.training.variants)
         return LabelledImages(split, keys, self.store.images(items), self.dataset.codes(split))
 
     def run(self, folder: RunFolder) -> None:
@@ -179,9 +186,7 @@ class Work:
             metrics=folder.metrics,
             checkpoints=folder.checkpoints,
             accelerator=self.accelerator,
-            check=BatchCheck(
-                self.registries.of("sampler").get(self.recipe.sampler.type), len(self.dataset.items["train"])
-            ),
+            check=BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), len(self.training.codes)),
             on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
         )
         trainer.restore()
@@ -218,13 +223,13 @@ class Work:
         self.watch.message(told(outcome, target, self.sampler.steps_per_epoch))
 
 
-def make_sampler(recipe: Recipe, registries: Registries, dataset: Dataset, model: Model) -> Sampler:
-    """The recipe's sampler over the training labels."""
+def make_sampler(recipe: Recipe, registries: Registries, training: TrainingClasses, model: Model) -> Sampler:
+    """The recipe's sampler over the training items, those of extra classes among them."""
     component = registries.of("sampler").get(recipe.sampler.type)
     build = Build(
         seed=recipe.seed,
-        classes=dataset.classes,
-        labels=dataset.codes("train"),
+        classes=training.names,
+        labels=training.codes,
         input=model.input,
         embedding_dim=model.backbone.embedding_dim,
     )

@@ -20,30 +20,19 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
-from nearkin.contracts import Batch, FloatArray, IntArray, Sampler, Split, Structure
-from nearkin.errors import DataError, WorkFailed, listing
+from nearkin.contracts import Batch, Sampler, Structure
+from nearkin.errors import WorkFailed, listing
 from nearkin.model import Model
 from nearkin.recipe.model import TrainOptions
-from nearkin.training.augment import augment
+from nearkin.training.average import WeightAverage
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.checks import BatchCheck, check_loss
+from nearkin.training.images import Batches, LabelledImages, refuse_held_out
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
 DRAWN_AT_ONCE = 16
 Ended: TypeAlias = Literal["steps done", "early stopping", "target reached", "interrupted"]
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """The images of one split, decoded: what the loop may see of it."""
-
-    split: Split
-    keys: tuple[str, ...]
-    images: FloatArray
-    """(n, channels, h, w) in [0, 1]."""
-    labels: IntArray
-    """(n,) class codes."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +84,16 @@ class Trainer:
         self._drawn: dict[int, Batch] = {}
         self.best: Weights | None = None
         self.score: float | None = None
-        self._images = torch.from_numpy(self.train.images).to(self.accelerator.device)
-        self._labels = torch.from_numpy(self.train.labels).to(self.accelerator.device)
+        self.average = WeightAverage(self.model, self.options.average) if self.options.average else None
+        self._batches = Batches(self.train, self.options.augment, self.accelerator.device)
 
     def restore(self) -> None:
         """Go on from the checkpoint, where there is one; what was written after it is cut off."""
         if not (self.checkpoints / "manifest.json").exists():
             return
-        self.standing, self.best = load_checkpoint(self.checkpoints, self.model, self.optimizer)
+        self.standing, self.best, average = load_checkpoint(self.checkpoints, self.model, self.optimizer)
+        if self.average and average:
+            self.average.weights = {name: tensor.to(self.accelerator.device) for name, tensor in average.items()}
         self.score = self.standing.best_score
 
     def run(self) -> Outcome:
@@ -115,6 +106,8 @@ class Trainer:
             self._save()
         elif self.best is not None:
             self.model.load_state_dict(self.best)
+        elif self.average:
+            self.model.load_state_dict(self.average.weights)
         self.model.eval()
         return Outcome(ended, self.standing)
 
@@ -146,17 +139,18 @@ class Trainer:
         self._seed(number)
         rate = self.options.optimizer.lr * rate_factor(step, self.total, self.options.schedule)
         set_rate(self.optimizer, rate)
-        items = torch.from_numpy(batch.items).to(self.accelerator.device)
-        images = self._images[items]
-        if self.options.augment:
-            images = augment(images, self.options.augment)
+        images, labels = self._batches.of(batch.items)
         self.optimizer.zero_grad(set_to_none=True)
-        made = learner(images, self._labels[items], self._structure(batch.structure))
+        half = self.options.precision == "bfloat16"
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
+            made = learner(images, labels, self._structure(batch.structure))
         loss = check_loss(made, f"the method {self.model.blueprint.method.type} (with its loss)")
         value = self._finite(loss.item(), "loss", step, batch)
         self.accelerator.backward(loss)
         norm = self._finite(self._clip().item(), "gradient", step, batch)
         self.optimizer.step()
+        if self.average:
+            self.average.update(self.model, step)
         return {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
 
     def _batch(self, number: int) -> Batch:
@@ -192,7 +186,7 @@ class Trainer:
     def _finite(self, value: float, what: str, step: int, batch: Batch) -> float:
         if math.isfinite(value):
             return value
-        items = listing([self.train.keys[i] for i in batch.items], most=60)
+        items = listing(self.train.names(batch.items), most=60)
         raise WorkFailed(
             f"the {what} is {value} at step {step + 1}; training stopped before the weights changed. "
             f"Lower train.optimizer.lr, set train.clip_norm, or look at the images of this batch: {items}."
@@ -204,7 +198,11 @@ class Trainer:
         return bool(self.select and stopping and (last or self.standing.step % stopping.every == 0))
 
     def _look(self) -> float:
-        """Score the model on select; keep its weights where no earlier ones were better."""
+        """Score the model (or its average) on select; keep its weights where no earlier ones were better."""
+        with self.average.in_place(self.model) if self.average else nullcontext():
+            return self._judge()
+
+    def _judge(self) -> float:
         assert self.select is not None
         vectors = self.model.embed_tensor(self.select.images)
         self.score = pair_auc(vectors, self.select.labels, self.model.method.metric)
@@ -235,7 +233,8 @@ class Trainer:
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
-            save_checkpoint(self.checkpoints, self.model, self.optimizer, self.standing, self.best)
+            average = self.average.weights if self.average else None
+            save_checkpoint(self.checkpoints, self.model, self.optimizer, self.standing, self.best, average)
 
     def _stop_requests(self) -> AbstractContextManager[threading.Event]:
         """Several processes would not stop at the same step, and wait for each other for ever: there a signal kills."""
@@ -250,19 +249,6 @@ class Trainer:
                 file.truncate(self.standing.metrics_bytes)
                 file.seek(0, os.SEEK_END)
             yield file
-
-
-def refuse_held_out(train: LabelledImages, select: LabelledImages | None) -> None:
-    """Weights are fitted to train and chosen on select; calibrate and test must never be seen here."""
-    if train.split != "train" or (select is not None and select.split != "select"):
-        given = f"{train.split} and {select.split}" if select else train.split
-        raise DataError(
-            f"the trainer was given images of {given}: it fits weights on train and chooses on select alone. "
-            "Images of calibrate and test would make the promise and the figures worthless."
-        )
-    both = set(train.keys) & set(select.keys if select else ())
-    if both:
-        raise DataError(f"images in both train and select: {listing(sorted(both))}. Give each one split.")
 
 
 @contextmanager

@@ -21,6 +21,8 @@ class PrototypicalOptions(Options):
     """Distances are multiplied by this before the softmax: cosine distances, at most 2, want about 10."""
     neighbors: Annotated[int, Field(ge=1)] | None = None
     """A class's distance is the mean of those to its so many nearest support images. Left out: to its prototype."""
+    symmetric: bool = False
+    """Support and queries also swap roles, and the two losses are averaged: each image teaches twice."""
 
 
 @hookimpl

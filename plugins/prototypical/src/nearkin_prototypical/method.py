@@ -33,7 +33,10 @@ class Prototypical(nn.Module):
         if not isinstance(structure, Episode):
             raise TypeError("prototypical learns from episodes: use a sampler that yields them, for instance episodes")
         support, codes, queries, targets = episode_parts(embeddings, labels, structure)
-        return F.cross_entropy(self.compare(queries, support, codes), targets)
+        loss = F.cross_entropy(self.compare(queries, support, codes), targets)
+        if not self.options.symmetric:
+            return loss
+        return (loss + F.cross_entropy(self.compare(support, queries, targets), codes)) / 2
 
     def compare(self, queries: Tensor, support: Tensor, support_labels: Tensor) -> Tensor:
         """Minus the scaled distance of each query to each class: (q, d), (s, d), (s,) codes -> (q, c) logits."""
