@@ -11,19 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearkin.components.draws import draw_distinct
 from nearkin.components.evaluators import n_way_exam
 from nearkin.components.evaluators.n_way_exam import (
     NWayExam,
-    Pool,
-    Questions,
-    draw_distinct,
-    draw_questions,
     exam_items,
-    exam_resamples,
     marks,
     what_is_missing,
 )
 from nearkin.components.evaluators.options import NWayExamOptions
+from nearkin.components.evaluators.questions import Pool, Questions, draw_questions, resamples_of
 
 
 def exam(view, **options):
@@ -105,7 +102,7 @@ def test_every_question_has_one_right_choice_and_neither_copies_nor_trained_imag
     if what_is_missing(view.classes, items, n_way):
         assert exam(view, n_way=n_way).value is None
         return
-    weights = exam_resamples(items, n_way, 1, rng)[0] if resampled else 1
+    weights = resamples_of(items, 1, rng, n_way=n_way)[0] if resampled else 1
     pool = Pool.of(items, np.repeat(np.arange(len(items)), weights))
     questions = draw_questions(pool, n_way=n_way, n_questions=50, rng=rng)
     asked_labels = []
@@ -258,7 +255,7 @@ def test_each_image_counts_as_drawn_and_groups_are_drawn_whole(make_view):
 def test_resamples_of_uneven_groups_can_always_ask(make_view):
     groups = tuple(["big-a"] * 8 + ["a1", "a2"] + ["big-b"] * 8 + ["b1", "b2"])
     items = exam_items(make_view(np.zeros(20), ["a"] * 10 + ["b"] * 10, groups=groups), 100)
-    weights = exam_resamples(items, 10, 300, np.random.default_rng(0))
+    weights = resamples_of(items, 300, np.random.default_rng(0), n_way=10)
     for own in (items.codes == 0, items.codes == 1):
         assert (weights[:, own].sum(axis=1) >= 9).all()
         assert all(len(np.unique(items.units[own][row > 0])) >= 2 for row in weights[:, own])

@@ -22,7 +22,7 @@ def registered():
 
 def test_the_evaluators_are_registered_and_made():
     found = registered()
-    assert {"n_way_exam", "episodes", "clusters", "open_set", "retrieval"} <= set(found)
+    assert {"n_way_exam", "episodes", "clusters", "open_set", "retrieval", "verification"} <= set(found)
     for factory, options, summary in found.values():
         assert hasattr(factory(options(), Build(seed=0)), "evaluate")
         assert summary.endswith(".")

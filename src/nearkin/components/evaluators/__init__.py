@@ -7,6 +7,7 @@ from nearkin.components.evaluators.options import (
     NWayExamOptions,
     ResampledOptions,
     RetrievalOptions,
+    VerificationOptions,
 )
 from nearkin.contracts import Build, Evaluator, Register
 
@@ -43,6 +44,12 @@ def register_evaluators(register: Register) -> None:
         options=RetrievalOptions,
         summary="Precision at 1, R-precision, MAP@R and recall at k among the test images; ties in expectation.",
     )
+    register(
+        "verification",
+        make_verification,
+        options=VerificationOptions,
+        summary="Pairs, same class or not: ROC AUC, equal error rate, TAR at FAR, accuracy at a threshold from select.",
+    )
 
 
 def make_n_way_exam(options: NWayExamOptions, _build: Build) -> Evaluator:
@@ -78,3 +85,10 @@ def make_retrieval(options: RetrievalOptions, _build: Build) -> Evaluator:
     from nearkin.components.evaluators.retrieval import Retrieval
 
     return Retrieval(options)
+
+
+def make_verification(options: VerificationOptions, _build: Build) -> Evaluator:
+    """The figures about pairs."""
+    from nearkin.components.evaluators.verification import Verification
+
+    return Verification(options)

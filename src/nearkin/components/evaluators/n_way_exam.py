@@ -8,16 +8,15 @@ questions about forty images are forty images' worth of evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearkin.components.draws import draw_distinct
 from nearkin.components.evaluators.askable import Askable, askable
-from nearkin.components.evaluators.intervals import measured, resample
+from nearkin.components.evaluators.intervals import measured
 from nearkin.components.evaluators.options import NWayExamOptions
 from nearkin.components.evaluators.pairwise import Pairwise
+from nearkin.components.evaluators.questions import Pool, Questions, at_most, draw_questions, resamples_of
 from nearkin.contracts import Figure, View
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class NWayExam:
         """(resamples,) the score of the exam over resampled images, each with new questions."""
         n_way, n_questions = self.options.n_way, self.options.questions
         scores = np.empty(self.options.resamples)
-        for i, weights in enumerate(exam_resamples(items, n_way, self.options.resamples, rng)):
+        for i, weights in enumerate(resamples_of(items, self.options.resamples, rng, n_way=n_way)):
             pool = Pool.of(items, np.repeat(np.arange(len(items)), weights))
             questions = draw_questions(pool, n_way=n_way, n_questions=n_questions, rng=rng)
             scores[i] = marks(distances, questions).mean()
@@ -71,16 +70,9 @@ def _rng(view: View, stream: int) -> np.random.Generator:
 
 
 def exam_items(view: View, most: int) -> Askable:
-    """The known classes' items that may be asked about; of more than `most`, an equal quota a class by seed."""
+    """The known classes' items that may be asked about, at most so many."""
     items = askable(view)
-    known = items.where(items.codes < len(view.classes))
-    if len(known) <= most:
-        return known
-    quota = max(2, most // len(view.classes))
-    order = _rng(view, 3).permutation(len(known))
-    chosen = [order[known.codes[order] == code][:quota] for code in range(len(view.classes))]
-    drawn = known.where(np.sort(np.concatenate(chosen)))
-    return replace(drawn, left_out={**known.left_out, "over_quota": len(known) - len(drawn)})
+    return at_most(items.where(items.codes < len(view.classes)), most, _rng(view, 3))
 
 
 def what_is_missing(classes: Sequence[str], items: Askable, n_way: int) -> str:
@@ -94,81 +86,6 @@ def what_is_missing(classes: Sequence[str], items: Askable, n_way: int) -> str:
         if others < n_way - 1:
             found.append(f"class {label!r} has {others} usable images of other classes beside it, not {n_way - 1}")
     return f"No {n_way}-way question can be asked: {'; '.join(found)}." if found else ""
-
-
-def exam_resamples(items: Askable, n_way: int, resamples: int, rng: np.random.Generator) -> IntArray:
-    """(resamples, n) how often each item was drawn, every class still able to ask: see `what_is_missing`.
-
-    Groups differ in size, so that a draw of groups can hold too few images; it is drawn again.
-    """
-    weights = resample(items, resamples, rng, distinct=2)
-    own = items.codes[:, None] == np.arange(items.codes.max() + 1)  # (n, c)
-    while (short := _fewest_distractors(weights, own) < n_way - 1).any():
-        weights[short] = resample(items, int(short.sum()), rng, distinct=2)
-    return weights
-
-
-def _fewest_distractors(weights: IntArray, own: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> IntArray:
-    """(resamples, n), (n, c) -> (resamples,) images outside the class that has fewest of them."""
-    fewest: IntArray = weights.sum(axis=1) - (weights @ own).max(axis=1)
-    return fewest
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Slots to draw from, sorted by class and unit, so that a class's or unit's slots lie side by side.
-
-    A resample has several slots for an image drawn several times; they share its unit.
-    """
-
-    items: IntArray
-    """(m,) the item in each slot."""
-    class_starts: IntArray
-    """(c,) first slot of each class."""
-    class_sizes: IntArray
-    """(c,) slots of each class."""
-    unit_starts: IntArray
-    """(m,) first slot of the slot's own unit in its class."""
-    unit_sizes: IntArray
-    """(m,) slots of that unit in its class."""
-
-    @classmethod
-    def of(cls, items: Askable, slots: IntArray) -> Pool:
-        """The pool of (m,) item positions, sorted."""
-        sizes = np.bincount(items.codes[slots])
-        codes, units = items.codes[slots], items.units[slots]
-        begins = np.r_[True, (codes[1:] != codes[:-1]) | (units[1:] != units[:-1])]
-        block, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)
-        lengths = np.diff(np.r_[starts, len(slots)])
-        return cls(slots, np.cumsum(sizes) - sizes, sizes, starts[block], lengths[block])
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Drawn questions, as item positions."""
-
-    queries: IntArray
-    """(q,) the image shown."""
-    choices: IntArray
-    """(q, n_way) the first is of the query's class, the others are not. Ranking ignores the order."""
-
-
-def draw_questions(pool: Pool, *, n_way: int, n_questions: int, rng: np.random.Generator) -> Questions:
-    """Questions that ask about each class in turn. Draws depend on classes and units alone, never on embeddings."""
-    classes = np.arange(n_questions) % len(pool.class_sizes)
-    start, size = pool.class_starts[classes], pool.class_sizes[classes]
-    query = start + rng.integers(size)
-    unit_start, unit_size = pool.unit_starts[query], pool.unit_sizes[query]
-    positive = step_over(start + rng.integers(size - unit_size), unit_start, unit_size)
-    others = draw_distinct(len(pool.items) - size, n_way - 1, rng)
-    distractors = step_over(others, start, size)
-    return Questions(pool.items[query], pool.items[np.vstack([positive, distractors])].T)
-
-
-def step_over(numbers: IntArray, start: IntArray, length: IntArray) -> IntArray:
-    """Slot numbers counted without the `length` slots from `start` on -> slot numbers among all."""
-    stepped: IntArray = numbers + length * (numbers >= start)
-    return stepped
 
 
 def marks(distances: FloatArray, questions: Questions) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

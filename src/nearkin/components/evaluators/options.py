@@ -25,6 +25,19 @@ class RetrievalOptions(ResampledOptions):
     """Each k: how often one of the k nearest is of the class."""
 
 
+class VerificationOptions(ResampledOptions):
+    """Options of verification."""
+
+    classes: Literal["all", "known", "unknown"] = "all"
+    """Whose test images are paired, each under its own label."""
+    pairs: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    """Pairs of one class, classes in turn; as many again of two, of the same images."""
+    far: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.01, 0.001)
+    """Each false accept rate to give the true accept rate at."""
+    images: Annotated[int, Field(ge=4)] = 2000
+    """At most this many test images take part, an equal quota a class: all of them are compared with each other."""
+
+
 class NWayExamOptions(ResampledOptions):
     """Options of n_way_exam."""
 
