@@ -48,7 +48,7 @@ distances_of_pairs = st.lists(st.integers(0, 8), min_size=1, max_size=30)
 def test_the_curve_is_scikit_learns(same, different, far):
     roc = Roc.of(np.array(same, np.float32), np.array(different, np.float32))
     truth, scores = [1] * len(same) + [0] * len(different), -np.array([*same, *different], dtype=float)
-    false, true, cuts = roc_curve(truth, scores, drop_intermediate=False)
+    false, true, _cuts = roc_curve(truth, scores, drop_intermediate=False)
     assert roc.auc() == pytest.approx(roc_auc_score(truth, scores))
     assert roc.tar_at(far) == pytest.approx(true[false <= far * (1 + 1e-9)].max())
     # The equal error rate: where the curve, drawn with straight lines, meets the line from (0, 1) to (1, 0).
@@ -81,7 +81,7 @@ def test_there_are_as_many_pairs_of_one_class_as_of_two_and_none_within_a_group(
     monkeypatch.setattr(verification, "draw_questions", remember)
     rng = np.random.default_rng(0)
     labels = [*"aaaaaaaa", *"bbbb", *"cc"]
-    groups = tuple([*"ppppqqrs", *"ttuv", *"wx"])
+    groups = (*"ppppqqrs", *"ttuv", *"wx")
     view = make_view(rng.normal(size=(14, 2)), labels, index=fake_index(metric="l2"), groups=groups)
     measure(view, pairs=300)
     items = verification.labelled(view, "all")

@@ -20,7 +20,7 @@ from nearkin.components.evaluators.questions import Pool, Questions, at_most, dr
 from nearkin.contracts import Figure, View
 
 if TYPE_CHECKING:
-    from nearkin.contracts import FloatArray, IntArray
+    from nearkin.contracts import FloatArray
 
 
 class NWayExam:

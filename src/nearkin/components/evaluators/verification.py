@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from nearkin.components.evaluators.pairwise import Pairwise
 from nearkin.components.evaluators.questions import Pool, at_most, draw_questions, resamples_of
 from nearkin.components.evaluators.roc import Roc
 from nearkin.contracts import Figure, View
-
-if TYPE_CHECKING:
-    from nearkin.contracts import FloatArray
 
 STREAM = 6
 """Keeps this evaluator's draws apart from the others'."""
