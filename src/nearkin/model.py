@@ -15,8 +15,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
-from nearkin.data.images import Picture, decode, fit
-from nearkin.errors import DamagedError, PluginError, listing
+from nearkin.data.images import BadImage, Picture, decode, fit
+from nearkin.errors import DamagedError, DataError, PluginError, listing
 from nearkin.files import sha256, to_json
 from nearkin.parsing import bounded_tensors
 from nearkin.recipe.model import Recipe, Selection
@@ -98,8 +98,15 @@ class Model(nn.Module):
         return cast(FloatArray, self.method.compare(*given).cpu().numpy())
 
     def embed(self, images: Sequence[Any]) -> Embedded:
-        """Paths, PIL images or arrays -> their embeddings, as the index takes them."""
-        pictures = [decode(image) for image in images]
+        """Paths, PIL images or arrays -> their embeddings, as the index takes them. All bad images are told at once."""
+        pictures, bad = [], []
+        for image in images:
+            try:
+                pictures.append(decode(image))
+            except BadImage as error:
+                bad.append(error)
+        if bad:
+            raise bad[0] if len(bad) == 1 else DataError("\n".join(map(str, bad)))
         return Embedded(
             vectors=self.embed_tensor(self._stack(pictures)),
             digests=tuple(picture.digest for picture in pictures),

@@ -259,3 +259,12 @@ def _headlines(folder: RunFolder) -> dict[str, float]:
     meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
     headlines: dict[str, float] = meta.get("headlines", {})
     return headlines
+
+
+def index_folder(path: Path | str) -> Path:
+    """Where the index lies: inside a run, or the path itself. `UsageError` where there is no such folder."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UsageError(f"{path}: there is no such run or index. 'nearkin runs list' shows the runs there are.")
+    is_run = any((path / name).exists() for name in ("recipe.yaml", "index"))
+    return RunFolder(path).index if is_run else path

@@ -3,73 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nearkin.cli import run
-
-RECIPE = """\
-name: tiny
-data: {source: digits, known: ["0", "1"], unknown: ["7"], shots: 3, select: 3, calibrate: 9, test: 12}
-backbone: {type: conv2, image_size: 16, width: 4}
-method: {type: embedding}
-loss: {type: contrastive}
-sampler: {type: balanced_pairs, pairs: 6}
-train: {steps: 3}
-evaluate: [{type: clusters, resamples: 20}]
-"""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """Runs commands in this process, in a folder of its own."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str) -> Done:
-        self.capsys.readouterr()
-        code = run(list(arguments))
-        said = self.capsys.readouterr()
-        assert "--debug" in arguments or "Traceback" not in said.err
-        return Done(code, said.out, said.err)
-
-
-@pytest.fixture
-def nearkin(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(RECIPE)
-    return Shell(capsys)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, and two images beside it."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "tiny.yaml").write_text(RECIPE)
-    assert run(["train", str(folder / "tiny.yaml"), "--runs", str(folder / "runs")]) == 0
-    for name in ("a", "b"):
-        pixels = (np.random.default_rng(ord(name)).random((20, 20)) * 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{name}.png")
-    return folder
+Shell = Callable[..., Any]
 
 
 def test_help_names_every_command(nearkin: Shell) -> None:
     done = nearkin("--help")
     assert done.code == 0
-    commands = ("train", "evaluate", "query", "validate", "schema", "components", "plugins", "recipes", "runs", "data")
+    commands = (
+        "train",
+        "evaluate",
+        "query",
+        "validate",
+        "schema",
+        "components",
+        "plugins",
+        "recipes",
+        "runs",
+        "data",
+        "index",
+    )
     assert all(command in done.out for command in commands)
 
 
@@ -101,7 +61,9 @@ def test_what_cannot_be_meant_ends_with_2_and_a_reason(nearkin: Shell, arguments
 
 
 def test_validate_tells_every_problem_with_its_place(nearkin: Shell) -> None:
-    Path("bad.yaml").write_text(RECIPE.replace("steps: 3", "stepz: 3").replace("conv2", "conv22"))
+    Path("bad.yaml").write_text(
+        Path("tiny.yaml").read_text().replace("steps: 3", "stepz: 3").replace("conv2", "conv22")
+    )
     done = nearkin("validate", "bad.yaml")
     assert done.code == 2
     assert "bad.yaml:3:18 backbone.type: unknown backbone 'conv22'. Did you mean 'conv2'?" in done.err
@@ -115,7 +77,7 @@ def test_validate_prints_the_resolved_recipe_as_json(nearkin: Shell) -> None:
 
 
 def test_a_component_that_no_plugin_brings_ends_with_3(nearkin: Shell) -> None:
-    Path("zebra.yaml").write_text(RECIPE.replace("type: embedding", "type: zebra"))
+    Path("zebra.yaml").write_text(Path("tiny.yaml").read_text().replace("type: embedding", "type: zebra"))
     done = nearkin("validate", "zebra.yaml")
     assert done.code == 3
     assert "--plugin FILE" in done.err
@@ -159,8 +121,10 @@ def test_every_bad_image_is_listed_and_nothing_is_trained(nearkin: Shell) -> Non
     Path("images/x/0.png").write_bytes(b"")
     Path("images/y/1.png").write_text("not an image")
     Path("images/y/2.png").write_bytes(Path("images/y/3.png").read_bytes()[:40])
-    text = RECIPE.replace(
-        'source: digits, known: ["0", "1"], unknown: ["7"]', f"source: folder, path: {Path.cwd()}/images"
+    text = (
+        Path("tiny.yaml")
+        .read_text()
+        .replace('source: digits, known: ["0", "1"], unknown: ["7"]', f"source: folder, path: {Path.cwd()}/images")
     )
     Path("images.yaml").write_text(text.replace("calibrate: 9, test: 12", "calibrate: 0"))
     done = nearkin("train", "images.yaml")

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from nearkin.cli.index_words import index_app
+
 app = typer.Typer(
     name="nearkin",
     help="Metric learning from a handful of images per class, answered with a cluster or with unknown.",
@@ -23,6 +25,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(plugins_app, name="plugins", invoke_without_command=True)
+app.add_typer(index_app, name="index")
 
 # typer reads annotations at run time, and mypy wants them spelled the same way: Optional, not `| None`.
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="Settings of the recipe, as key=value.")]  # noqa: UP045
@@ -75,9 +78,9 @@ def query(
     as_json: Json = False,
 ) -> None:
     """Ask the index about images: this cluster, or unknown."""
-    from nearkin.cli import work
+    from nearkin.cli import index_work
 
-    work.query(index, images, alpha=alpha, k=k, plugins=plugin or [], as_json=as_json)
+    index_work.query(index, images, alpha=alpha, k=k, plugins=plugin or [], as_json=as_json)
 
 
 @app.command()

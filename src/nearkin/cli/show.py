@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nearkin.contracts import Answer
+
+STATUSES = ("known", "ambiguous", "unknown", "undecided")
+"""As answers are counted; undecided is the status `None`."""
 
 
 def message(text: str) -> None:
@@ -77,7 +81,16 @@ def _print_details(figures: list[dict[str, Any]]) -> None:
             print(f"{figure['name']}: left out: " + ", ".join(f"{n} ({why})" for why, n in left_out.items()))
 
 
-def answer_row(image: str, answer: Answer) -> list[str]:
+def print_answers(images: Sequence[str], answers: Sequence[Answer], *, as_json: bool) -> None:
+    """An answer an image."""
+    if as_json:
+        print_json([{"image": image, **asdict(answer)} for image, answer in zip(images, answers, strict=True)])
+        return
+    rows = [_answer_row(image, answer) for image, answer in zip(images, answers, strict=True)]
+    print_table(["image", "status", "nearest", "distance", "p-values", "reason"], rows)
+
+
+def _answer_row(image: str, answer: Answer) -> list[str]:
     """One answer as a line of a table."""
     values = " ".join(f"{label}={p:.2f}" for label, p in answer.p_values.items())
     return [image, answer.status or "none", answer.label, f"{answer.distance:.4g}", values, answer.reason]

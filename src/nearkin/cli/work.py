@@ -1,20 +1,15 @@
-"""The commands that compute: train, evaluate, query, data preview."""
+"""The commands that compute: train, evaluate, data preview."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nearkin.cli import show
 from nearkin.errors import UsageError, WorkFailed
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
 from nearkin.recipe.shipped import find_recipe
-
-if TYPE_CHECKING:
-    from nearkin.index import Index
 
 
 def train(
@@ -65,27 +60,6 @@ def evaluate(run: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
         show.print_json(result)
     else:
         show.print_figures(result["figures"])
-
-
-def query(
-    path: Path, images: Sequence[Path], *, alpha: float | None, k: int, plugins: Sequence[Path], as_json: bool
-) -> None:
-    """`nearkin query`."""
-    if alpha is not None and not 0 < alpha < 1:
-        raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
-    answers = _open_index(path, plugins).query(list(images), k=k, alpha=alpha)
-    if as_json:
-        show.print_json([{"image": str(image), **asdict(a)} for image, a in zip(images, answers, strict=True)])
-        return
-    rows = [show.answer_row(str(image), answer) for image, answer in zip(images, answers, strict=True)]
-    show.print_table(["image", "status", "nearest", "distance", "p-values", "reason"], rows)
-
-
-def _open_index(path: Path, plugins: Sequence[Path]) -> Index:
-    """The index of a run, or one saved on its own."""
-    from nearkin.indexes import load_index
-
-    return load_index(path, plugin_files=plugins)
 
 
 def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, plugins: Sequence[Path]) -> None:

@@ -34,10 +34,13 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     return changed.noted("calibrate", len(given), plain["labels"], alpha=settings.alpha), None
 
 
-def recalibrate(state: State) -> tuple[State, None]:
+def recalibrate(state: State, alpha: float | None) -> tuple[State, None]:
     """Every calibration item scored again; items of classes that hold no reference any more wait until they do."""
+    refuse([alpha_problem(alpha)] if alpha is not None else [])
     state.require_references()
     calibration = state.calibration
     check_independent(calibration, state.references, state.trained, state.settings.metric)
     scored = calibration.scored(state.searcher, state.settings.k, set(calibration.labels))
-    return replace(state, calibration=scored).noted("recalibrate", len(scored)), None
+    settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
+    changed = replace(state, calibration=scored, settings=settings)
+    return changed.noted("recalibrate", len(scored), alpha=settings.alpha), None

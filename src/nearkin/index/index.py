@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -64,6 +65,12 @@ class Index(Questions):
         if raw is None:
             raise IndexCallError(f"the engine {self._engine.type!r} is not made of FAISS.")
         return raw
+
+    def blank(self) -> Index:
+        """An index of the same model and settings that holds nothing; what trained the model stays refused."""
+        made = copy.copy(self)
+        made._state, made._origin, made._changing = self._state.blank(), None, threading.RLock()
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_changing"}
@@ -188,12 +195,12 @@ class Index(Questions):
         self._change(calibrating.calibrate, given, named, alpha)
         return self
 
-    def recalibrate(self) -> Index:
+    def recalibrate(self, alpha: float | None = None) -> Index:
         """Score the calibration items again, after references changed. Returns self.
 
-        Items of classes that hold no reference any more wait until they do.
+        Items of classes that hold no reference any more wait until they do. `alpha` becomes the index's own.
         """
-        self._change(calibrating.recalibrate)
+        self._change(calibrating.recalibrate, alpha)
         return self
 
     # ---------------------------------------------------------------------------------------------- disk

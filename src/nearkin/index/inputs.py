@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nearkin.contracts import Embed, FloatArray, IntArray, Metric
-from nearkin.errors import IndexCallError, listing
+from nearkin.contracts import Embed, Embedded, FloatArray, IntArray, Metric
+from nearkin.errors import DataError, IndexCallError, listing
 
 LARGEST = 1e15
 """Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
@@ -87,18 +87,27 @@ def _embedded(items: list[Any], embed: Embed | None, on_embed: OnEmbed, *, one: 
         raise IndexCallError(
             "this index has no model, so it cannot take images. Give float embeddings, or open it with its model."
         )
-    parts = []
+    parts, bad = [], []
     for start in range(0, len(items), AT_A_TIME):
         some = items[start : start + AT_A_TIME]
-        made = embed(some)
-        if not len(made.vectors) == len(made.digests) == len(made.sources) == len(some):
-            raise IndexCallError(f"embed was given {len(some)} images and gave back {len(made.vectors)} embeddings.")
-        parts.append(made)
+        try:
+            parts.append(_made(embed, some))
+        except DataError as error:
+            bad.append(str(error))
         if on_embed:
             on_embed(start + len(some), len(items))
+    if bad:
+        raise DataError("\n".join(bad if one else ["images that cannot be used:", *bad]))
     vectors = np.concatenate([np.asarray(made.vectors, dtype=np.float32) for made in parts])
     digests, sources = ([text for made in parts for text in getattr(made, name)] for name in ("digests", "sources"))
     return Given(np.ascontiguousarray(vectors), tuple(digests), tuple(sources), one)
+
+
+def _made(embed: Embed, images: list[Any]) -> Embedded:
+    made = embed(images)
+    if not len(made.vectors) == len(made.digests) == len(made.sources) == len(images):
+        raise IndexCallError(f"embed was given {len(images)} images and gave back {len(made.vectors)} embeddings.")
+    return made
 
 
 # -------------------------------------------------------------------------------------------------- checks

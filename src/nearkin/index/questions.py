@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from nearkin.contracts import Answer, Metric, Promise
-from nearkin.index import answering, history
+from nearkin.index import answering, export, history, verifying
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
 from nearkin.index.history import Drift, Event
 from nearkin.index.inputs import Given, read, refuse
 from nearkin.index.references import References
-from nearkin.index.settings import alpha_problem, count_problem
+from nearkin.index.settings import Settings, alpha_problem, count_problem
 from nearkin.index.state import State
+from nearkin.index.verifying import Check
 from nearkin.index.where import Where
 
 
@@ -31,6 +34,11 @@ class Questions:
 
     def __repr__(self) -> str:
         return f"Index({self.metric!r}, {len(self)} references of {len(self.labels)} classes)"
+
+    @property
+    def settings(self) -> Settings:
+        """Metric, class rule, dimensions, alpha and k."""
+        return self._state.settings
 
     @property
     def metric(self) -> Metric:
@@ -123,6 +131,17 @@ class Questions:
     def _read(self, images_or_embeddings: Any) -> Given:
         state = self._state
         return read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
+
+    # ------------------------------------------------------------------------------- for people and other tools
+
+    def verify(self) -> list[Check]:
+        """What loading cannot confirm, worked out again: independence, calibration scores, search."""
+        return list(verifying.verify(self._state))
+
+    def export(self, path: Path | str) -> None:
+        """Write vectors, ids, labels, groups and sources for other tools: a new `.parquet` or `.npz` file."""
+        about = {"format": "nearkin references", **asdict(self.settings), "model": self.model_digest}
+        export.export(self.references, Path(path), about)
 
     # ------------------------------------------------------------------------------------------- records
 

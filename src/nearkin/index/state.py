@@ -53,6 +53,12 @@ class State:
         searcher = Searcher(references, engine, settings.metric)
         return cls(settings, references, Calibration.empty(settings.dim), trained, searcher, model)
 
+    def blank(self) -> State:
+        """The same settings, model and memory of what trained it, and nothing else."""
+        empty = References.empty(self.settings.dim)
+        engine = self.searcher.engine.holding(empty.ids, empty.vectors)
+        return State.empty(self.settings, self.trained, engine, self.model)
+
     def with_references(self, references: References, ids: IntArray, labels: Iterable[str]) -> State:
         """Other references: those of `ids` came or went, so the classes of `labels` are stale."""
         engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)

@@ -1,0 +1,175 @@
+"""The index commands that embed nothing: info, remove, relabel, merge, verify, export. None imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nearkin.cli import show
+from nearkin.errors import DamagedError, UsageError, listing
+from nearkin.index import Index, edit, load
+from nearkin.index.alphas import AlphaRow
+from nearkin.run import index_folder
+
+SHOWN = 5
+"""Lines of the history that people see; `--json` has all."""
+
+
+def info(path: Path, *, alphas: bool, as_json: bool) -> None:
+    """`nearkin index info`."""
+    index = load(index_folder(path))
+    table = index.alpha_table() if alphas else []
+    if as_json:
+        show.print_json({**about(index), **({"alphas": [asdict(row) for row in table]} if alphas else {})})
+        return
+    said = about(index)
+    for name in ("metric", "class_rule", "dim", "alpha", "k", "model", "references"):
+        print(f"{name}: {said[name]}")
+    print(f"promise: {said['promise']}\n")
+    rows = [[label, *map(str, facts.values())] for label, facts in said["classes"].items()]
+    show.print_table(["class", "references", "calibration groups", "state"], rows)
+    if table:
+        print()
+        show.print_table(["alpha", "own images flagged, of 100 (95% range)", "cannot flag"], map(_alpha_line, table))
+    _print_history(said)
+
+
+def about(index: Index) -> dict[str, Any]:
+    """What an index is, as plain data."""
+    promise, settings = index.promise, index.settings
+    classes = {
+        label: {
+            "references": n,
+            "groups": promise.groups.get(label, 0),
+            "state": f"uncalibrated: {promise.uncalibrated[label]}" if label in promise.uncalibrated else "calibrated",
+        }
+        for label, n in index.references.class_sizes.items()
+    }
+    return {
+        **asdict(settings),
+        "model": index.model_digest,
+        "references": len(index),
+        "classes": classes,
+        "promise": str(promise),
+        "way": promise.way,
+        "stale": list(promise.stale),
+        "history": [asdict(event) for event in index.history],
+        "drift": [
+            {"day": row.period, "alpha": row.alpha, "flagged": row.load.flagged, **row.load.counts}
+            for row in index.drift()
+        ],
+    }
+
+
+def _alpha_line(row: AlphaRow) -> list[str]:
+    flags = [
+        f"{label}: {100 * found.expected:.1f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
+        for label, found in row.false_flags.items()
+    ]
+    return [f"{row.alpha:.2f}", listing(flags), listing(f"{label} ({why})" for label, why in row.cannot_flag.items())]
+
+
+def _print_history(said: Mapping[str, Any]) -> None:
+    if said["history"]:
+        print("\nlast changes:")
+    for event in said["history"][-SHOWN:]:
+        details = ", ".join(f"{name} {value}" for name, value in event["details"].items())
+        print(f"  {event['when']}  {event['call']} {event['n']}  {details}")
+    if said["drift"]:
+        print("\nrecorded answers:")
+        rows = [
+            [d["day"], f"{d['flagged']:.3f}", f"{d['alpha']:g}", *(str(d[name]) for name in show.STATUSES)]
+            for d in said["drift"]
+        ]
+        show.print_table(["day", "flagged unknown", "alpha", *show.STATUSES], rows)
+
+
+def remove(
+    path: Path,
+    *,
+    ids: Sequence[int] | None,
+    labels: Sequence[str] | None,
+    groups: Sequence[str] | None,
+    as_json: bool,
+) -> None:
+    """`nearkin index remove`."""
+    asked = one_of({"--id": ids, "--label": labels, "--group": groups})
+    with _edit(path) as index:
+        gone = index.remove(**asked)
+    tell(index, f"removed {gone} references", as_json, removed=gone)
+
+
+def relabel(
+    path: Path,
+    to: str,
+    *,
+    ids: Sequence[int] | None,
+    labels: Sequence[str] | None,
+    groups: Sequence[str] | None,
+    as_json: bool,
+) -> None:
+    """`nearkin index relabel`."""
+    asked = one_of({"--id": ids, "--label": labels, "--group": groups})
+    with _edit(path) as index:
+        changed = index.relabel(to, **asked)
+    tell(index, f"relabelled {changed} references {to!r}", as_json, relabelled=changed)
+
+
+def one_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The one option that was given, as the index's methods name it."""
+    found = {f"{name.removeprefix('--')}s": value for name, value in given.items() if value}
+    if len(found) != 1:
+        raise UsageError(f"give exactly one of {', '.join(given)}.")
+    return found
+
+
+def merge(path: Path, other: Path, *, renumber: bool, keep_calibration: bool, as_json: bool) -> None:
+    """`nearkin index merge`."""
+    theirs = load(index_folder(other))
+    with _edit(path) as index:
+        moved = index.merge(theirs, renumber=renumber, keep_calibration=keep_calibration)
+    tell(index, f"merged {len(moved)} references", as_json, ids={str(old): new for old, new in moved.items()})
+
+
+def verify(path: Path, *, as_json: bool) -> None:
+    """`nearkin index verify`."""
+    folder = index_folder(path)
+    checks = [{"what": "every file is as it was written", "problem": ""}]
+    checks += [asdict(check) for check in load(folder).verify()]
+    if as_json:
+        show.print_json(checks)
+    else:
+        for check in checks:
+            print(f"{'ok   ' if not check['problem'] else 'WRONG'} {check['what']}")
+    wrong = [f"{check['what']}: {check['problem']}" for check in checks if check["problem"]]
+    if wrong:
+        raise DamagedError(f"{folder}: " + "\n".join(wrong))
+
+
+def export(path: Path, output: Path, *, as_json: bool) -> None:
+    """`nearkin index export`."""
+    index = load(index_folder(path))
+    index.export(output)
+    if as_json:
+        show.print_json({"path": str(output), "references": len(index)})
+    else:
+        print(output)
+
+
+def _edit(path: Path) -> Any:
+    folder = index_folder(path)
+    return edit(folder, lambda: load(folder))
+
+
+def tell(index: Index, done: str, as_json: bool, **facts: Any) -> None:
+    """What was done, what the index holds now, and what to calibrate again."""
+    promise = index.promise
+    if as_json:
+        show.print_json({**facts, "references": len(index), "stale": list(promise.stale)})
+        return
+    print(f"{done}; the index holds {len(index)} of {len(index.labels)} classes.")
+    if promise.stale:
+        stale = listing(map(repr, promise.stale))
+        show.message(f"to be calibrated again: {stale}. 'nearkin index calibrate INDEX' does it.")

@@ -1,0 +1,190 @@
+"""The index commands that embed images: build, add, calibrate, query."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nearkin.cli import show
+from nearkin.cli.index_look import tell
+from nearkin.contracts import Split
+from nearkin.data.items import Item
+from nearkin.data.manifest import read_manifest
+from nearkin.data.sources import list_folder
+from nearkin.errors import UsageError, listing
+from nearkin.index import Index
+from nearkin.indexes import edit_index, load_index
+from nearkin.run import load_run
+from nearkin.training.watch import watching
+
+
+def build(
+    path: Path,
+    *,
+    run: Path,
+    images: Path | None,
+    calibrate: Path | None,
+    alpha: float | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """`nearkin index build`."""
+    check_alpha(alpha)
+    if path.exists():
+        raise UsageError(f"{path}: exists already. 'nearkin index add' adds to it; else choose another name.")
+    index = load_run(run, plugin_files=plugins).index
+    parts = parted(listed([images]), "train", "calibrate") if images else {}
+    held_out = parted(listed([calibrate]), "calibrate") if calibrate else parts
+    if parts:
+        index = index.blank()
+    with bars(index):
+        if parts:
+            index.add(**given(parts["train"]))
+        if held_out.get("calibrate"):
+            index.calibrate(**given(held_out["calibrate"]))
+    if alpha is not None:
+        index.recalibrate(alpha)
+    index.save(path)
+    tell(index, f"built {path}", as_json, path=str(path))
+
+
+def add(
+    path: Path,
+    images: Sequence[Path],
+    *,
+    label: str | None,
+    group: str | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """`nearkin index add`."""
+    items = parted(listed(images, label, group), "train")["train"]
+    with edit_index(path, plugin_files=plugins) as index, bars(index):
+        ids = index.add(**given(items))
+    tell(index, f"added {len(ids)} references", as_json, ids=ids)
+
+
+def calibrate(
+    path: Path,
+    images: Sequence[Path],
+    *,
+    label: str | None,
+    group: str | None,
+    alpha: float | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """`nearkin index calibrate`."""
+    check_alpha(alpha)
+    items = parted(listed(images, label, group), "calibrate")["calibrate"] if images else []
+    with edit_index(path, plugin_files=plugins) as index, bars(index):
+        if items:
+            index.calibrate(**given(items), alpha=alpha)
+        else:
+            index.recalibrate(alpha)
+    tell(index, str(index.promise), as_json, promise=str(index.promise), groups=dict(index.promise.groups))
+
+
+def query(
+    path: Path,
+    images: Sequence[Path],
+    *,
+    alpha: float | None,
+    k: int,
+    plugins: Sequence[Path],
+    as_json: bool,
+    where: Sequence[str] = (),
+    record: bool = False,
+) -> None:
+    """`nearkin index query`, and `nearkin query`."""
+    check_alpha(alpha)
+    wanted = filter_of(where) if where else None
+    opened = edit_index if record else _opened
+    with opened(path, plugin_files=plugins) as index, bars(index):
+        answers = index.query(list(images), k=k, alpha=alpha, where=wanted, record=record)
+    show.print_answers(list(map(str, images)), answers, as_json=as_json)
+
+
+@contextmanager
+def _opened(path: Path, *, plugin_files: Sequence[Path]) -> Iterator[Index]:
+    """To read, beside a writer."""
+    yield load_index(path, plugin_files=plugin_files)
+
+
+def filter_of(where: Sequence[str]) -> dict[str, list[str]]:
+    """`["label=a", "label=b"]` -> `{"label": ["a", "b"]}`"""
+    found: dict[str, list[str]] = {}
+    for text in where:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--where {text}: write it as label=..., group=... or source=...")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def check_alpha(alpha: float | None) -> None:
+    """`UsageError` where it is no share."""
+    if alpha is not None and not 0 < alpha < 1:
+        raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
+
+
+@contextmanager
+def bars(index: Index) -> Iterator[None]:
+    """A bar while images are embedded, once that takes a while."""
+    with watching(None) as eyes:
+        index.on_embed = partial(eyes.progress, "embedding images")
+        yield
+
+
+# ------------------------------------------------------------------------------------------ labelled images
+
+
+def listed(paths: Sequence[Path], label: str | None = None, group: str | None = None) -> list[Item]:
+    """Image files of one label, else the items of class folders and manifests."""
+    if not paths:
+        raise UsageError("name a folder with a folder a class, a manifest, or image files with --label.")
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"there is no {listing(missing)}.")
+    if label is not None:
+        return [Item(str(path), label, group or str(path), None, path) for path in paths]
+    if group is not None:
+        raise UsageError("--group goes with image files and --label; a manifest names groups in its column 'group'.")
+    return [item for path in paths for item in _listed(path)]
+
+
+def _listed(path: Path) -> tuple[Item, ...]:
+    if path.is_dir():
+        return list_folder(path)
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path}: is neither a folder nor a CSV manifest. Image files need --label.")
+    return read_manifest(path)
+
+
+def parted(items: Sequence[Item], default: Split, *others: Split) -> dict[Split, list[Item]]:
+    """By split, items without one in `default`. Those of splits that are not named are told, and left out."""
+    parts: dict[Split, list[Item]] = {split: [] for split in (default, *others)}
+    left_out: Counter[str] = Counter()
+    for item in items:
+        split = item.split or default
+        if split in parts:
+            parts[split].append(item)
+        else:
+            left_out[split] += 1
+    if left_out:
+        said = listing(f"{n} of split {split!r}" for split, n in sorted(left_out.items()))
+        show.message(f"left out: {said}; the split {default!r} is taken here.")
+    return parts
+
+
+def given(items: Sequence[Item]) -> dict[str, Any]:
+    """Items as the index takes them. An item that is its own group has none: keys of two folders may be alike."""
+    return {
+        "images_or_embeddings": [str(item.place) for item in items],
+        "labels": [item.label for item in items],
+        "groups": ["" if item.group == item.key else item.group for item in items],
+    }

@@ -1,0 +1,58 @@
+"""An index checked against itself: what loading confirms, and what only working it out again can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearkin.errors import IndexCallError, listing
+from nearkin.index.independence import check_independent
+from nearkin.index.state import State
+
+ASKED = 100
+"""References that are asked about; more would show little more."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    what: str
+    problem: str
+    """Empty where all is well."""
+
+
+def verify(state: State) -> Iterator[Check]:
+    """Checks of a state that was loaded, so that hashes, types and shapes are confirmed already."""
+    yield Check("calibration items are independent of what trained and of the references", _dependent(state))
+    yield Check("stored calibration scores are those of these references", _scores(state))
+    yield Check("the engine finds references at distance 0 of themselves", _found(state))
+
+
+def _dependent(state: State) -> str:
+    fresh = [item for item, label in enumerate(state.calibration.labels) if label in state.calibration.fresh]
+    try:
+        check_independent(state.calibration.taken(fresh), state.references, state.trained, state.settings.metric)
+    except IndexCallError as error:
+        return str(error)
+    return ""
+
+
+def _scores(state: State) -> str:
+    calibration = state.calibration
+    again = calibration.scored(state.searcher, state.settings.k, set(calibration.fresh))
+    fresh = np.array([label in calibration.fresh for label in calibration.labels], dtype=bool)
+    wrong = sorted({calibration.labels[item] for item in np.flatnonzero(fresh & (again.scores != calibration.scores))})
+    return f"the scores of {listing(map(repr, wrong))} are others. Recalibrate." if wrong else ""
+
+
+def _found(state: State) -> str:
+    references = state.references
+    rows = np.unique(np.linspace(0, len(references) - 1, min(ASKED, len(references)), dtype=np.int64))
+    if not len(rows):
+        return ""
+    _, apart = state.searcher.search(references.vectors[rows], 1)
+    lost = references.ids[rows[apart[:, 0] > 0]]
+    return f"not of {listing(map(str, lost.tolist()))}." if len(lost) else ""

@@ -1,0 +1,292 @@
+"""`nearkin index`: made, looked at, changed, asked, checked, taken elsewhere; each change one step on disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import nearkin as package
+from nearkin.files import read_manifest, write_manifest
+
+Shell = Callable[..., Any]
+DIGITS = load_digits()
+
+
+def write_digits(folder: Path, label: str, rows: slice) -> list[str]:
+    """Images of one digit as PNG files, in a folder of its name."""
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for row in np.flatnonzero(DIGITS.target == int(label))[rows]:
+        path = folder / label / f"{row}.png"
+        Image.fromarray((DIGITS.images[row] / 16 * 255).round().astype(np.uint8)).save(path)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture
+def images() -> Path:
+    """Class folders of digits that trained nothing: 2, 4 and 7."""
+    for label in "247":
+        write_digits(Path("refs"), label, slice(-40, -36))
+        write_digits(Path("held"), label, slice(-30, -10))
+        write_digits(Path("new"), label, slice(-5, None))
+    return Path()
+
+
+@pytest.fixture
+def built(nearkin: Shell, trained: Path, images: Path) -> str:
+    """An index of the run's model and other images, calibrated."""
+    run = str(trained / "runs/tiny/1")
+    done = nearkin("index", "build", "x.index", "--run", run, "--images", "refs", "--calibrate", "held")
+    assert done.code == 0, done.err
+    return "x.index"
+
+
+def info(nearkin: Shell, index: str) -> dict[str, Any]:
+    done = nearkin("index", "info", index, "--json")
+    assert done.code == 0, done.err
+    said: dict[str, Any] = json.loads(done.out)
+    return said
+
+
+def test_an_index_is_built_of_a_runs_model_and_a_folder_of_classes(nearkin: Shell, built: str) -> None:
+    said = info(nearkin, built)
+    assert said["references"] == 12
+    assert said["classes"]["7"] == {"references": 4, "groups": 20, "state": "calibrated"}
+    assert (said["way"], said["alpha"], said["metric"]) == ("held-out", 0.1, "l2")
+    assert [event["call"] for event in said["history"]] == ["add", "calibrate"]
+    plain = nearkin("index", "info", built, "--alphas")
+    assert "On average over draws, at most 0.1 of the images of '2' (20 groups)" in plain.out
+    assert "too few: 20 of needed 99 for alpha 0.01" in plain.out
+    again = nearkin("index", "build", built, "--run", "nowhere")
+    assert (again.code, "exists already" in again.err) == (2, True)
+
+
+def test_an_index_without_images_is_the_runs_own_with_the_model_inside(nearkin: Shell, trained: Path) -> None:
+    run = str(trained / "runs/tiny/1")
+    assert nearkin("index", "build", "y.index", "--run", run, "--alpha", "0.2").code == 0
+    assert info(nearkin, "y.index")["classes"] == info(nearkin, run)["classes"]
+    assert info(nearkin, "y.index")["alpha"] == 0.2
+    assert nearkin("index", "query", "y.index", str(trained / "a.png")).code == 0
+
+
+def test_a_manifest_gives_references_and_calibration_by_its_splits(nearkin: Shell, trained: Path, images: Path) -> None:
+    rows = [
+        f"refs/{label}/{path.name},{label},train,p{path.stem}"
+        for label in "24"
+        for path in Path("refs", label).iterdir()
+    ]
+    rows += [
+        f"held/{label}/{path.name},{label},calibrate,q{path.stem}"
+        for label in "24"
+        for path in Path("held", label).iterdir()
+    ]
+    rows += [f"new/7/{path.name},7,test,r{path.stem}" for path in Path("new/7").iterdir()]
+    Path("m.csv").write_text("\n".join(["path,label,split,group", *rows]))
+    done = nearkin("index", "build", "m.index", "--run", str(trained / "runs/tiny/1"), "--images", "m.csv")
+    assert done.code == 0, done.err
+    assert "left out: 5 of split 'test'" in done.err
+    said = info(nearkin, "m.index")
+    assert {label: (c["references"], c["groups"]) for label, c in said["classes"].items()} == {
+        "2": (4, 20),
+        "4": (4, 20),
+    }
+
+
+def test_images_are_added_from_files_and_folders_and_their_classes_calibrated_again(nearkin: Shell, built: str) -> None:
+    files = write_digits(Path("more"), "3", slice(0, 3))
+    done = nearkin("index", "add", built, *files, "--label", "3", "--group", "writer 1", "--json")
+    assert json.loads(done.out) == {"ids": [12, 13, 14], "references": 15, "stale": []}
+    assert info(nearkin, built)["classes"]["3"]["state"] == "uncalibrated: none given"
+    done = nearkin("index", "add", built, "new")
+    assert done.code == 0
+    assert "to be calibrated again: '2', '4', '7'" in done.err
+    done = nearkin("index", "calibrate", built, "--alpha", "0.2")
+    assert done.out.startswith("On average over draws, at most 0.2 of")
+    assert info(nearkin, built)["stale"] == []
+
+
+def test_references_are_removed_and_relabelled_by_id_class_or_group(nearkin: Shell, built: str) -> None:
+    assert json.loads(nearkin("index", "remove", built, "--id", "0", "--id", "5", "--json").out)["removed"] == 2
+    assert json.loads(nearkin("index", "relabel", built, "seven", "--label", "7", "--json").out)["relabelled"] == 4
+    said = info(nearkin, built)
+    assert said["classes"]["seven"] == {"references": 4, "groups": 20, "state": "calibrated"}
+    assert said["stale"] == ["2", "4"]
+    for wrong in (["--id", "99"], ["--label", "sevem"], ["--group", "x"]):
+        done = nearkin("index", "remove", built, *wrong)
+        assert (done.code, done.out) == (1, "")
+    assert info(nearkin, built)["history"] == said["history"]
+
+
+def test_two_indexes_of_one_model_are_merged(nearkin: Shell, built: str, trained: Path) -> None:
+    run = str(trained / "runs/tiny/1")
+    assert nearkin("index", "build", "z.index", "--run", run, "--images", "new").code == 0
+    done = nearkin("index", "merge", built, "z.index")
+    assert done.code == 1
+    assert "renumber=True" in done.err
+    assert json.loads(nearkin("index", "merge", built, "z.index", "--renumber", "--json").out)["references"] == 27
+
+
+def test_a_query_is_answered_filtered_and_recorded(nearkin: Shell, built: str) -> None:
+    images = sorted(str(path) for path in Path("new").rglob("*.png"))
+    answers = json.loads(nearkin("index", "query", built, *images, "--json", "--record").out)
+    assert len(answers) == 15
+    assert answers == json.loads(nearkin("query", built, *images, "--json").out)
+    day = info(nearkin, built)["drift"][0]
+    assert day["known"] + day["ambiguous"] + day["unknown"] + day["undecided"] == 15
+    assert day["flagged"] == sum(answer["status"] == "unknown" for answer in answers) / 15
+    assert "flagged unknown" in nearkin("index", "info", built).out
+    done = nearkin("index", "query", built, images[0], "--where", "label=2", "--where", "label=4", "--json")
+    assert set(json.loads(done.out)[0]["distances"]) == {"2", "4"}
+    done = nearkin("index", "query", built, images[0], "--where", "label")
+    assert (done.code, "write it as label=..." in done.err) == (2, True)
+
+
+def test_verify_says_what_it_looked_at_and_ends_with_4_where_something_is_wrong(nearkin: Shell, built: str) -> None:
+    done = nearkin("index", "verify", built)
+    assert done.code == 0
+    assert done.out.count("ok ") == 4
+    assert json.loads(nearkin("index", "verify", built, "--json").out)[0]["problem"] == ""
+    with package.edit_index(built) as index:
+        calibration = index._state.calibration
+        scores = calibration.scores + np.float32(0.5)  # planted: scores of other references
+        object.__setattr__(calibration, "scores", scores)
+        index.record([])
+        index._state = index._state.noted("planted", 0)
+    done = nearkin("index", "verify", built)
+    assert done.code == 4
+    assert "WRONG stored calibration scores" in done.out
+    assert "Recalibrate" in done.err
+    file = next(Path(built).glob("references-*.json"))
+    file.write_bytes(file.read_bytes()[:-2])
+    done = nearkin("index", "verify", built)
+    assert (done.code, file.name in done.err) == (4, True)
+
+
+def test_an_index_is_exported_with_labels_and_paths(nearkin: Shell, built: str) -> None:
+    import pyarrow.parquet as pq
+
+    assert nearkin("index", "export", built, "x.npz").out == "x.npz\n"
+    assert nearkin("index", "export", built, "x.parquet").code == 0
+    references = package.load_index(built).references
+    arrays, table = np.load("x.npz"), pq.read_table("x.parquet")
+    np.testing.assert_array_equal(arrays["vectors"], references.vectors)
+    np.testing.assert_array_equal(np.stack(table["vector"].to_numpy()), references.vectors)
+    assert arrays["labels"].tolist() == table["label"].to_pylist() == list(references.labels)
+    assert arrays["sources"].tolist() == table["source"].to_pylist() == list(references.sources)
+    assert table["id"].to_pylist() == arrays["ids"].tolist() == references.ids.tolist()
+    assert json.loads(arrays["about"].item()) == json.loads(table.schema.metadata[b"nearkin"])
+    assert json.loads(arrays["about"].item())["metric"] == "l2"
+    for name, said in (("x.npz", "exists already"), ("x.csv", "end its name in .parquet or .npz")):
+        done = nearkin("index", "export", built, name)
+        assert (done.code, said in done.err) == (2, True)
+    assert not [path for path in Path().iterdir() if path.name.startswith(".x")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "nowhere"],
+        ["add", "x.index"],
+        ["add", "x.index", "nowhere"],
+        ["add", "x.index", "refs/2/image.png"],
+        ["add", "x.index", "tiny.yaml"],
+        ["add", "x.index", "refs", "--group", "g"],
+        ["remove", "x.index"],
+        ["remove", "x.index", "--id", "1", "--label", "2"],
+        ["relabel", "x.index", "new"],
+        ["calibrate", "x.index", "--alpha", "2"],
+        ["query", "x.index", "a.png", "--alpha", "0"],
+        ["nonsense"],
+    ],
+)
+def test_what_cannot_be_meant_ends_with_2_and_a_reason(nearkin: Shell, built: str, arguments: list[str]) -> None:
+    before = info(nearkin, built)
+    done = nearkin("index", *arguments)
+    assert done.code == 2
+    assert done.err.strip()
+    assert not done.out
+    assert info(nearkin, built) == before
+
+
+def test_every_bad_image_is_named_and_nothing_is_added(nearkin: Shell, built: str) -> None:
+    Path("refs/2/aa.png").write_text("no image")
+    Path("refs/7/zz.png").write_bytes(b"")
+    done = nearkin("index", "add", built, "refs")
+    assert done.code == 1
+    assert "refs/2/aa.png" in done.err
+    assert "refs/7/zz.png" in done.err
+    assert info(nearkin, built)["references"] == 12
+
+
+def test_calibrating_on_what_trained_the_model_is_refused(nearkin: Shell, trained: Path) -> None:
+    run = str(trained / "runs/tiny/1")
+    assert nearkin("index", "build", "y.index", "--run", run).code == 0
+    trained_on = package.load_run(run).index.references.sources
+    row = int(trained_on[0].split("/")[1])
+    Path("t", str(DIGITS.target[row])).mkdir(parents=True)
+    pixels = (DIGITS.images[row] / 16 * 255).round().astype(np.uint8)
+    Image.fromarray(pixels).save(Path("t", str(DIGITS.target[row]), "x.png"))
+    done = nearkin("index", "calibrate", "y.index", "t")
+    assert done.code == 1
+    assert "trained the model" in done.err
+
+
+def test_a_command_beside_another_writer_is_refused_at_once(nearkin: Shell, built: str) -> None:
+    hold = "import sys, pathlib\nfrom nearkin.index.writing import writing\n"
+    hold += "with writing(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, built], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        done = nearkin("index", "remove", built, "--id", "0")
+        assert (done.code, "another process is changing this index" in done.err) == (1, True)
+        assert nearkin("index", "info", built).code == 0
+        other.kill()
+    assert nearkin("index", "remove", built, "--id", "0").code == 0
+
+
+def test_looking_at_an_index_and_removing_from_it_needs_no_plugin_and_no_torch(nearkin: Shell, built: str) -> None:
+    for command in (["info", built], ["verify", built], ["remove", built, "--id", "0"], ["export", built, "e.npz"]):
+        code = f"import sys; from nearkin.cli import run; assert run({['index', *command]!r}) == 0\n"
+        code += "print('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+    assert nearkin("index", "query", built, str(next(Path("new/2").iterdir()))).code == 0
+
+
+def test_a_runs_own_index_is_changed_in_place_and_still_the_runs(nearkin: Shell, trained: Path) -> None:
+    import shutil
+
+    shutil.copytree(trained / "runs/tiny/1", "own")
+    files = write_digits(Path("more"), "3", slice(0, 2))
+    assert nearkin("index", "add", "own", *files, "--label", "3").code == 0
+    assert "3" in package.load_run("own").index.labels
+    assert not list(Path("own/index").glob("model*"))
+
+
+def test_an_index_of_another_model_than_the_run_is_refused(nearkin: Shell, trained: Path, built: str) -> None:
+    import shutil
+
+    shutil.copytree(trained / "runs/tiny/1", "own")
+    body = read_manifest(Path("own/index"), format_name="nearkin index", version=_version())
+    write_manifest(Path("own/index"), {**body, "meta": {**body["meta"], "model": "0" * 64}})
+    assert nearkin("index", "query", "own", "new/2").code == 4
+    done = nearkin("index", "merge", built, "own", "--renumber")
+    assert (done.code, "of another model" in done.err) == (1, True)
+
+
+def _version() -> int:
+    from nearkin.index import storage
+
+    return storage.VERSION
