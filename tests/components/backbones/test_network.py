@@ -96,7 +96,7 @@ def test_normalised_embeddings_have_length_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "blocks"), [("conv6", 6), ("resnet12", 4), ("resnet18", 5), ("efficientnet_lite0", 18)]
+    ("name", "blocks"), [("conv6", 6), ("vgg", 6), ("resnet12", 4), ("resnet18", 5), ("efficientnet_lite0", 18)]
 )
 def test_every_backbone_says_how_many_blocks_it_has(name: str, blocks: int) -> None:
     assert len(made(name, **small(name)).blocks) == blocks
@@ -112,3 +112,27 @@ def test_networks_have_as_many_weights_as_in_their_papers(name: str, millions: f
     """Without the classifier."""
     count = sum(p.numel() for p in cast(nn.Module, made(name, channels=3)).parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flattened_embeddings_keep_every_place_of_the_last_map(name: str) -> None:
+    backbone = made(name, pool="flatten", **{**small(name), "image_size": 64}).eval()
+    images = images_for(backbone, 2)
+    embeddings, last = backbone(images), backbone.blocks(images)
+    assert last.shape[2:] != (1, 1)
+    assert torch.equal(embeddings, last.flatten(1))
+    assert embeddings.shape == (2, backbone.embedding_dim)
+    backbone.pool = "mean"
+    assert torch.allclose(backbone(images), last.mean(dim=(2, 3)))
+
+
+def test_vgg_has_the_stages_asked_for() -> None:
+    backbone = made("vgg", stages=((4,), (6, 8)), image_size=16)
+    widths = [module.out_channels for module in backbone.blocks.modules() if isinstance(module, nn.Conv2d)]
+    assert widths == [4, 6, 8]
+    assert backbone.blocks(torch.rand(2, 1, 16, 16)).shape == (2, 8, 4, 4)
+
+
+def test_more_stages_than_the_image_can_be_halved_are_refused() -> None:
+    with pytest.raises(DataError, match="5 stages halve the image 5 times"):
+        made("vgg", stages=((4,),) * 5, image_size=31)

@@ -7,6 +7,7 @@ from nearkin.components.backbones.options import (
     EfficientNetLite0Options,
     ResNet12Options,
     ResNet18Options,
+    VggOptions,
 )
 from nearkin.contracts import Backbone, Build, Register
 
@@ -20,6 +21,7 @@ def register_backbones(register: Register) -> None:
         "conv4", make_conv4, options=ConvOptions, summary="Four convolution blocks: the few-shot field's yardstick."
     )
     register("conv6", make_conv6, options=ConvOptions, summary="Six convolution blocks, the last two without pooling.")
+    register("vgg", make_vgg, options=VggOptions, summary="Stages of several convolutions each: deeper than conv4.")
     register("resnet12", make_resnet12, options=ResNet12Options, summary="The few-shot field's residual network.")
     register("resnet18", make_resnet18, options=ResNet18Options, summary="ResNet-18 (He et al. 2016), from scratch.")
     register(
@@ -49,6 +51,13 @@ def _conv_net(options: ConvOptions, blocks: int) -> Backbone:
     from nearkin.components.backbones.conv import conv_net
 
     return conv_net(options, blocks)
+
+
+def make_vgg(options: VggOptions, build: Build) -> Backbone:
+    """As the options say."""
+    from nearkin.components.backbones.conv import vgg
+
+    return vgg(options)
 
 
 def make_resnet12(options: ResNet12Options, build: Build) -> Backbone:

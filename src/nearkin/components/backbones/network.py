@@ -1,4 +1,4 @@
-"""The frame of every built-in backbone: blocks, average pooling, a projection head, and what of it is frozen."""
+"""The frame of every built-in backbone: blocks, pooling, a projection head, and what of it is frozen."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nearkin.errors import DataError
 
 
 class Network(nn.Module):
-    """(b, channels, h, w) normalised -> (b, d): `blocks` in their order, the mean over places, then the head.
+    """(b, channels, h, w) normalised -> (b, d): `blocks` in their order, pooling, then the head.
 
     The papers flatten the last block's map where it is 1x1; the mean is the same there, and keeps the embedding small
-    for larger images.
+    for larger images. Flattened, a larger map also tells where a stroke is.
     """
 
     def __init__(
@@ -26,9 +26,11 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.input = input_spec
-        self.embedding_dim = options.embedding_dim or features
-        self.normalize = options.normalize
+        self.normalize, self.pool = options.normalize, options.pool
         self.blocks = nn.Sequential(*blocks)
+        if self.pool == "flatten":
+            features *= places(self.blocks, input_spec)
+        self.embedding_dim = options.embedding_dim or features
         self.head = projection_head(features, options)
         self._frozen = frozen_modules(self.blocks, options)
         for module in self._frozen:
@@ -49,8 +51,19 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) normalised -> (b, d)."""
         features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
-        pooled: Tensor = self.head(features.mean(dim=(2, 3)))
-        return F.normalize(pooled, dim=1) if self.normalize else pooled
+        pooled = features.flatten(1) if self.pool == "flatten" else features.mean(dim=(2, 3))
+        embeddings: Tensor = self.head(pooled)
+        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+
+@torch.no_grad()
+def places(blocks: nn.Module, input_spec: InputSpec) -> int:
+    """How many places the last map of an image has."""
+    image = torch.zeros(1, input_spec.channels, *input_spec.size)
+    blocks.eval()
+    found: Tensor = blocks(image)
+    blocks.train()
+    return found[0, 0].numel()
 
 
 def projection_head(features: int, options: BackboneOptions) -> nn.Module:

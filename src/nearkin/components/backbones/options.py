@@ -16,8 +16,10 @@ class BackboneOptions(Options):
 
     channels: Literal[1, 3] = 1
     """1 for gray, 3 for colour."""
+    pool: Literal["mean", "flatten"] = "mean"
+    """The last block's map: its mean over places, or every place's channels side by side."""
     embedding_dim: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """A projection head to this many dimensions. Left out: the last block's channels as they are, as in the papers."""
+    """A projection head to this many dimensions. Left out: the pooled features as they are, as in the papers."""
     head: Literal["linear", "mlp"] = "linear"
     """The projection head's form, where `embedding_dim` asks for one. `mlp`: a hidden layer of ReLUs before it."""
     normalize: bool = False
@@ -35,6 +37,20 @@ class ConvOptions(BackboneOptions):
     """Height and width in pixels that every image is brought to."""
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """Channels of every block."""
+
+
+Width = Annotated[int, Field(ge=1, le=1024)]
+
+
+class VggOptions(BackboneOptions):
+    """Options of vgg."""
+
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 32
+    """Height and width in pixels that every image is brought to."""
+    stages: Annotated[
+        tuple[Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)], ...], Field(min_length=1, max_length=8)
+    ] = ((32,), (64, 64), (128, 128), (128,))
+    """The channels of each convolution, stage by stage; each stage ends by halving the image."""
 
 
 class ResNet12Options(BackboneOptions):
