@@ -1,0 +1,140 @@
+"""scikit-learn's face of an index: a classifier over embeddings that can be calibrated, and asked what is near."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from nearkin.contracts import Answer, ClassRule, Metric, Neighbor
+from nearkin.index import Index
+
+
+class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The nearest cluster, as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    metric : {"l1", "l2", "cosine"}
+        How distances are measured; `l2` is not squared.
+    class_rule : {"nearest", "prototype", "attention"}
+        How a label follows from distances.
+    alpha : float
+        The promised upper bound on the share of a calibrated class's images that are flagged unknown.
+    k : int
+        A class's score is the distance to its k-th nearest reference.
+
+    Attributes
+    ----------
+    index_ : Index
+        The index: `index_.query(X)` gives answers with reasons, `index_.save(folder)` keeps them.
+    classes_ : ndarray
+        The classes as they were in `y`; in the index they are text.
+
+    There is no `predict_proba`: conformal p-values are no probabilities and do not add up to one. `p_values` gives
+    them. `predict` always names a class; whether to believe it, `statuses` says.
+    """
+
+    def __init__(
+        self, *, metric: Metric = "l2", class_rule: ClassRule = "nearest", alpha: float = 0.10, k: int = 1
+    ) -> None:
+        self.metric = metric
+        self.class_rule = class_rule
+        self.alpha = alpha
+        self.k = k
+
+    @classmethod
+    def of(cls, index: Index) -> IndexClassifier:
+        """An index that is there already, fitted and calibrated as it is; X are embeddings of its model."""
+        settings = index.settings
+        made = cls(metric=settings.metric, class_rule=settings.class_rule, alpha=settings.alpha, k=settings.k)
+        made.index_, made.n_features_in_, made.classes_ = index, settings.dim, np.array(index.labels)
+        return made
+
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: list[str] | None = None) -> IndexClassifier:
+        """Take the (n, d) embeddings as references; `groups` are what images share (the patient)."""
+        vectors, labels = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(labels)
+        self.classes_ = np.unique(labels)
+        self.index_ = Index(
+            metric=self.metric, class_rule=self.class_rule, dim=vectors.shape[1], alpha=self.alpha, k=self.k
+        )
+        self.index_.add(vectors, _texts(labels), groups=groups)
+        return self
+
+    def calibrate(self, X: ArrayLike, y: ArrayLike, groups: list[str] | None = None) -> IndexClassifier:
+        """Calibrate on (m, d) held-out embeddings: on none that `fit` or the training of the network has seen."""
+        check_is_fitted(self)
+        vectors, labels = validate_data(self, X, y, dtype=np.float32, reset=False)
+        self.index_.calibrate(vectors, _texts(labels), groups=groups)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """(n, d) -> (n,) the class of the nearest cluster by the class rule, whatever the status."""
+        codes = [self._code_of[answer.label] for answer in self._answers(X)]
+        predicted: NDArray[Any] = self.classes_[np.array(codes, dtype=np.int64)]
+        return predicted
+
+    def statuses(self, X: ArrayLike) -> NDArray[np.object_]:
+        """(n, d) -> (n,) `known`, `ambiguous`, `unknown`, or `None` where the nearest class is uncalibrated."""
+        return np.array([answer.status for answer in self._answers(X)], dtype=object)
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """(n, d) -> (n,) minus the distance to the nearest reference: the higher, the more like what is known."""
+        return -np.array([min(answer.distances.values()) for answer in self._answers(X)], dtype=np.float64)
+
+    def p_values(self, X: ArrayLike) -> NDArray[np.float64]:
+        """(n, d) -> (n, c) the conformal p-value of belonging to each of `classes_`; NaN where uncalibrated."""
+        answers = self._answers(X)
+        p = np.full((len(answers), len(self.classes_)), np.nan)
+        for row, answer in enumerate(answers):
+            for label, value in answer.p_values.items():
+                p[row, self._code_of[label]] = value
+        return p
+
+    def kneighbors(
+        self,
+        X: ArrayLike | None = None,
+        n_neighbors: int = 5,
+        return_distance: bool = True,
+    ) -> Any:
+        """(n, d) -> distances and positions, both (n, n_neighbors), nearest first; positions alone if so wished.
+
+        Positions are rows of `fit`'s X, in `index_.references` too. Without X: the neighbours of each reference,
+        itself left out.
+        """
+        check_is_fitted(self)
+        references = self.index_.references
+        most = len(references) - (X is None)
+        if not 1 <= n_neighbors <= most:
+            raise ValueError(f"n_neighbors {n_neighbors}: there are 1 to {most}.")
+        answers = self._answers(references.vectors if X is None else X, k=n_neighbors + (X is None))
+        found = [answer.neighbors for answer in answers]
+        if X is None:
+            found = [_others(own, near) for own, near in zip(references.ids.tolist(), found, strict=True)]
+        positions = np.searchsorted(references.ids, [[near.id for near in row] for row in found])
+        distances = np.array([[near.distance for near in row] for row in found])
+        return (distances, positions) if return_distance else positions
+
+    @property
+    def _code_of(self) -> dict[str, int]:
+        return {str(label): code for code, label in enumerate(self.classes_)}
+
+    def _answers(self, X: ArrayLike, k: int = 1) -> list[Answer]:
+        check_is_fitted(self)
+        vectors = validate_data(self, X, dtype=np.float32, reset=False)
+        answers: list[Answer] = self.index_.query(vectors, k=k)
+        return answers
+
+
+def _texts(y: NDArray[Any]) -> list[str]:
+    return [str(label) for label in y]
+
+
+def _others(own: int, near: tuple[Neighbor, ...]) -> tuple[Neighbor, ...]:
+    """All but the reference itself, which may stand behind copies of itself."""
+    return tuple(neighbor for neighbor in near if neighbor.id != own)[: len(near) - 1]
