@@ -22,6 +22,7 @@ SECTIONS: dict[str, type[Options]] = {
     "train.schedule": model.ScheduleOptions,
     "train.early_stopping": model.EarlyStoppingOptions,
     "train.augment": model.AugmentOptions,
+    "embed": model.EmbedOptions,
     "index": model.IndexOptions,
 }
 

@@ -46,7 +46,7 @@ class EmbeddingCache:
         with parsing(self.folder):
             vectors: FloatArray = load(bounded_tensors(bundle.files["vectors.safetensors"]))["vectors"]
             digests: list[str] = json.loads(bundle.files["digests.json"])
-            if vectors.dtype != np.float32 or vectors.shape != (len(digests), self.model.backbone.embedding_dim):
+            if vectors.dtype != np.float32 or vectors.shape != (len(digests), self.model.embedding_dim):
                 raise ValueError(f"{len(digests)} digests, {vectors.dtype} vectors of {vectors.shape}.")
             return dict(zip(digests, vectors, strict=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,12 +18,15 @@ from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, 
 from nearkin.data.images import BadImage, Picture, decode, fit
 from nearkin.errors import DamagedError, DataError, PluginError, listing
 from nearkin.files import sha256, to_json
+from nearkin.looks import Looks, concatenated
 from nearkin.parsing import bounded_tensors
-from nearkin.recipe.model import Recipe, Selection
+from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.registry import Registries
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-VERSION = 1
+VERSION = 2
+"""2 says how images are embedded; 1 embedded each once."""
+READABLE = (1, 2)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
 
@@ -37,11 +40,12 @@ class Blueprint:
     backbone: Selection
     method: Selection
     loss: Selection | None
+    embed: EmbedOptions = field(default_factory=EmbedOptions)
 
     @classmethod
     def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
         """What a recipe asks for."""
-        return cls(recipe.seed, classes, recipe.backbone, recipe.method, recipe.loss)
+        return cls(recipe.seed, classes, recipe.backbone, recipe.method, recipe.loss, recipe.embed)
 
 
 class Model(nn.Module):
@@ -56,6 +60,7 @@ class Model(nn.Module):
         self.backbone = backbone
         self.method = method
         self.input = backbone.input
+        self.looks = Looks(blueprint.embed, backbone.input, blueprint.seed)
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
         self.trained_groups: frozenset[str] = frozenset()
@@ -79,16 +84,32 @@ class Model(nn.Module):
         """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""
         return self.backbone((images - self.mean) / self.std)
 
+    @property
+    def embedding_dim(self) -> int:
+        """Of what `embed_tensor` gives: the backbone's, so many times as there are looks side by side."""
+        options = self.blueprint.embed
+        return self.backbone.embedding_dim * (options.views if options.join == "concat" else 1)
+
     @torch.inference_mode()
-    def embed_tensor(self, images: FloatArray) -> FloatArray:
-        """(n, channels, h, w) in [0, 1] -> (n, d) float32, transformed; in evaluation mode."""
+    def embed_tensor(self, images: FloatArray, *, one_look: bool = False) -> FloatArray:
+        """(n, channels, h, w) in [0, 1] -> (n, d) float32, transformed; in evaluation mode.
+
+        `one_look`: of the image as it is alone, whatever the recipe's `embed` says.
+        """
         training = self.training
         self.eval()
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
-        parts = [self.method.transform(self.raw(torch.from_numpy(chunk).to(device))).cpu() for chunk in chunks]
+        parts = [self._embed(torch.from_numpy(chunk).to(device), one_look).cpu() for chunk in chunks]
         self.train(training)
         return cast(FloatArray, torch.cat(parts).numpy().astype(np.float32, copy=False))
+
+    def _embed(self, images: Tensor, one_look: bool) -> Tensor:
+        looks = [images] if one_look else self.looks.of(images)
+        parts = [self.raw(look) for look in looks]
+        if len(parts) > 1 and self.blueprint.embed.join == "concat":
+            return concatenated([self.method.transform(part) for part in parts], self.method.metric)
+        return self.method.transform(torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0])
 
     @torch.inference_mode()
     def compare(self, queries: FloatArray, support: FloatArray, support_labels: IntArray) -> FloatArray:
@@ -128,7 +149,7 @@ class Model(nn.Module):
             "input": asdict(self.input),
             "metric": self.method.metric,
             "class_rule": self.method.class_rule,
-            "embedding_dim": self.backbone.embedding_dim,
+            "embedding_dim": self.embedding_dim,
             "trained_on": sorted(self.trained_on),
             "trained_groups": sorted(self.trained_groups),
         }
@@ -149,6 +170,7 @@ def _plain(blueprint: Blueprint) -> dict[str, Any]:
         "seed": blueprint.seed,
         "classes": list(blueprint.classes),
         **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
+        "embed": blueprint.embed.model_dump(mode="json"),
     }
 
 
@@ -228,8 +250,8 @@ def _read_description(data: bytes, where: str) -> dict[str, Any]:
         version = description["version"]
     except (ValueError, TypeError, KeyError) as error:
         raise DamagedError(f"{where}: {DESCRIPTION} cannot be read: {error}") from error
-    if version != VERSION:
-        raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {VERSION}.")
+    if version not in READABLE:
+        raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {READABLE}.")
     return cast(dict[str, Any], description)
 
 
@@ -244,7 +266,8 @@ def _blueprint(description: Mapping[str, Any], registries: Registries) -> Bluepr
     backbone, method = selection("backbone"), selection("method")
     if backbone is None or method is None:
         raise ValueError("it names no backbone or no method")
-    return Blueprint(description["seed"], tuple(description["classes"]), backbone, method, selection("loss"))
+    embed = EmbedOptions.model_validate_json(json.dumps(description.get("embed", {})))
+    return Blueprint(description["seed"], tuple(description["classes"]), backbone, method, selection("loss"), embed)
 
 
 def _described_input(said: Mapping[str, Any]) -> InputSpec:

@@ -183,7 +183,7 @@ class Run:
     def _vectors(self, given: Any) -> FloatArray:
         from nearkin.index.inputs import read, refuse, vector_problems
 
-        dim, metric = self.model.backbone.embedding_dim, self.model.method.metric
+        dim, metric = self.model.embedding_dim, self.model.method.metric
         vectors = read(given, dim, self.model.embed).vectors
         refuse(vector_problems(vectors, dim, metric))
         # A copy, because torch takes no read-only memory, and an index's references are that.

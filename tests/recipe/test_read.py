@@ -76,7 +76,7 @@ r.yaml:1:7 name: 'my run' cannot name a folder here. Use letters (a-z), digits, 
 a letter or digit first.
 r.yaml:2:7 seed: wants a whole number, not the number 1.0. Write 1.
 r.yaml:3:1 seed: the key 'seed' is repeated; it first stands at r.yaml:2:1. Delete one of them.
-r.yaml:5:11 data.source: wants 'digits', 'folder' or 'manifest', not the text 'digit'. Did you mean 'digits'?
+r.yaml:5:11 data.source: wants 'digits', 'folder', 'manifest' or 'npz', not the text 'digit'. Did you mean 'digits'?
 r.yaml:6:11 data.known.0: labels are text, exactly as written: write "007" in quotes.
 r.yaml:6:16 data.known.1: labels are text, exactly as written: write "5" in quotes.
 r.yaml:6:23 data.known.3: labels are text, exactly as written: write "1e-3" in quotes.

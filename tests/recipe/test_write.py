@@ -70,7 +70,8 @@ def test_a_recipe_written_in_full_reads_back_to_the_same_recipe(
 
 def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
     written = resolved(parse())
-    assert list(written) == ["name", "seed", "data", "backbone", "method", "sampler", "train", "index", "evaluate"]
+    sections = ["data", "backbone", "method", "sampler", "train", "embed", "index", "evaluate"]
+    assert list(written) == ["name", "seed", *sections]
     assert written["backbone"] == {
         "type": "conv4",
         "width": 32,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -174,6 +174,24 @@ class TrainOptions(Options):
         return self
 
 
+class EmbedOptions(Options):
+    """How a trained model embeds an image, for the index and for every figure: once, or as several views of it."""
+
+    views: Annotated[int, Field(ge=1, le=1000)] = 1
+    """The image as it is, and the others warped; the same warps for every image, drawn by the recipe's seed."""
+    warp: WarpOptions | None = None
+    """How the other views differ."""
+    join: Literal["mean", "concat"] = "mean"
+    """`mean`: the views' embeddings averaged. `concat`: side by side and scaled, so that a distance is the mean of
+    the views' (l1, cosine, the square of l2); the embedding is so many times as long."""
+
+    @model_validator(mode="after")
+    def _warped_where_several(self) -> EmbedOptions:
+        if (self.views > 1) != (self.warp is not None):
+            raise ValueError("several views need a warp, and one has none: give both views and warp, or neither")
+        return self
+
+
 class IndexOptions(Options):
     """How the index compares and when it says unknown."""
 
@@ -210,3 +228,4 @@ class Recipe:
     train: TrainOptions
     index: IndexOptions
     evaluate: tuple[Selection, ...]
+    embed: EmbedOptions = field(default_factory=EmbedOptions)

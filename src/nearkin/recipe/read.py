@@ -16,7 +16,7 @@ from nearkin.recipe.ancestor import take_init_from, with_ancestor
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
-from nearkin.recipe.model import DataOptions, IndexOptions, Recipe, Selection, TrainOptions
+from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, Recipe, Selection, TrainOptions
 from nearkin.recipe.overrides import apply_overrides
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
@@ -24,7 +24,7 @@ from nearkin.recipe.yaml_text import read_document
 from nearkin.registry import Registries
 
 MAX_BYTES = 2**20
-KEYS = ("name", "seed", "data", "backbone", "method", "sampler", "loss", "train", "index", "evaluate")
+KEYS = ("name", "seed", "data", "backbone", "method", "sampler", "loss", "train", "embed", "index", "evaluate")
 T = TypeVar("T")
 Section = TypeVar("Section", bound=BaseModel)
 Overrides: TypeAlias = Sequence[str] | Mapping[str, object]
@@ -107,6 +107,7 @@ class _Reader:
         head = check_model(Head, top, (), self.problems)
         data, train = self._section("data", DataOptions), self._section("train", TrainOptions)
         index = self._section("index", IndexOptions) if "index" in self.data else IndexOptions()
+        embed = self._section("embed", EmbedOptions) if "embed" in self.data else EmbedOptions()
         init_from = self._warm_start()
         backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
         loss = self._component("loss") if self._has_loss else None
@@ -126,6 +127,7 @@ class _Reader:
             sampler=_sure(_selection(sampler)),
             loss=_selection(loss),
             train=_sure(train),
+            embed=_sure(embed),
             index=_sure(index),
             evaluate=tuple(_sure(selection) for selection in evaluate),
         )

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from nearkin.contracts import Component, Kind
-from nearkin.recipe.model import DataOptions, IndexOptions, TrainOptions
+from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions
 from nearkin.recipe.read import KEYS, Head
 from nearkin.registry import Registries, Registry
 
@@ -16,7 +16,14 @@ from nearkin.registry import Registries, Registry
 def json_schema(registries: Registries) -> dict[str, Any]:
     """A schema that knows every registered component and its options."""
     components = [component for registry in registries.all() for component in registry]
-    models: list[type[BaseModel]] = [Head, DataOptions, TrainOptions, IndexOptions, *(c.options for c in components)]
+    models: list[type[BaseModel]] = [
+        Head,
+        DataOptions,
+        TrainOptions,
+        EmbedOptions,
+        IndexOptions,
+        *(c.options for c in components),
+    ]
     refs, shared = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     definitions = shared["$defs"]
 
@@ -37,6 +44,7 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         "sampler": one_of("sampler"),
         "loss": {"anyOf": [one_of("loss"), {"type": "null"}]},
         "train": refs[TrainOptions, "validation"],
+        "embed": refs[EmbedOptions, "validation"],
         "index": refs[IndexOptions, "validation"],
         "evaluate": {"type": "array", "items": one_of("evaluator")},
     }

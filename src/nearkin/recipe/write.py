@@ -19,6 +19,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
         "sampler": _section(recipe.sampler),
         "loss": _section(recipe.loss) if recipe.loss else None,
         "train": recipe.train.model_dump(mode="json"),
+        "embed": recipe.embed.model_dump(mode="json"),
         "index": recipe.index.model_dump(mode="json"),
         "evaluate": [_section(selection) for selection in recipe.evaluate],
     }

@@ -84,7 +84,7 @@ def check_loss(loss: object, who: str) -> Tensor:
 
 def check_embedding(model: Model, images: FloatArray, registries: Registries) -> None:
     """Embed an image before the first step, so that a backbone of another size than it says is found out now."""
-    made, wanted = model.embed_tensor(images).shape, (len(images), model.backbone.embedding_dim)
+    made, wanted = model.embed_tensor(images).shape, (len(images), model.embedding_dim)
     if made != wanted:
         name = registries.of("backbone").get(model.blueprint.backbone.type).qualified
         raise PluginError(f"the backbone {name} made embeddings of shape {made}; it says {wanted}.")

@@ -20,7 +20,7 @@ def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Mode
     index = Index(
         metric=model.method.metric,
         class_rule=model.method.class_rule,
-        dim=model.backbone.embedding_dim,
+        dim=model.embedding_dim,
         alpha=recipe.index.alpha,
         k=recipe.index.k,
         embed=model.embed,

@@ -204,7 +204,7 @@ class Trainer:
 
     def _judge(self) -> float:
         assert self.select is not None
-        vectors = self.model.embed_tensor(self.select.images)
+        vectors = self.model.embed_tensor(self.select.images, one_look=True)
         self.score = pair_auc(vectors, self.select.labels, self.model.method.metric)
         if self.accelerator.num_processes > 1:
             # Batch-norm statistics differ a little between processes: the first one's verdict is everyone's.

@@ -1,0 +1,92 @@
+"""Several looks at an image: fixed, independent of company, part of the model, and distances that are their means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from nearkin import load_registries
+from nearkin.contracts import InputSpec, Metric
+from nearkin.functional import pairwise_distances
+from nearkin.looks import Looks, concatenated
+from nearkin.model import Blueprint, Model, build_model, load_model
+from nearkin.recipe.model import EmbedOptions, Selection, WarpOptions
+
+REGISTRIES = load_registries(entry_points=False)
+WARP = WarpOptions(degrees=15, translate=0.1, elastic=0.05)
+
+
+def model(embed: EmbedOptions, metric: Metric = "l2", seed: int = 0) -> Model:
+    def chosen(kind, name, **options):  # type: ignore[no-untyped-def]
+        return Selection(kind, name, REGISTRIES.of(kind).get(name).options.model_validate(options))
+
+    blueprint = Blueprint(
+        seed,
+        ("a", "b"),
+        chosen("backbone", "conv2", image_size=16, width=4),
+        chosen("method", "embedding", metric=metric, normalize=False),
+        chosen("loss", "contrastive"),
+        embed,
+    )
+    return build_model(blueprint, REGISTRIES).eval()
+
+
+IMAGES = np.random.default_rng(0).random((5, 1, 16, 16), dtype=np.float32)
+
+
+def test_the_first_look_is_the_image_itself_and_all_images_are_warped_alike() -> None:
+    looks = list(
+        Looks(EmbedOptions(views=3, warp=WARP), InputSpec((16, 16), 1, (0.5,), (0.5,)), 0).of(
+            torch.ones(2, 1, 16, 16) * torch.arange(16)
+        )
+    )
+    assert len(looks) == 3
+    assert torch.equal(looks[0][0, 0, 0], torch.arange(16.0))
+    assert not torch.allclose(looks[1], looks[0])
+    assert torch.equal(looks[1][0], looks[1][1])
+
+
+def test_the_mean_is_of_the_looks_embeddings_and_an_image_has_one_embedding_in_any_company() -> None:
+    several = model(EmbedOptions(views=4, warp=WARP))
+    with torch.inference_mode():
+        each = [several.raw(look) for look in several.looks.of(torch.from_numpy(IMAGES))]
+    made = several.embed_tensor(IMAGES)
+    np.testing.assert_allclose(made, torch.stack(each).mean(dim=0).numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made[2:3], several.embed_tensor(IMAGES[2:3]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(
+        several.embed_tensor(IMAGES, one_look=True), model(EmbedOptions()).embed_tensor(IMAGES)
+    )
+
+
+@pytest.mark.parametrize("metric", ["l1", "cosine"])
+def test_side_by_side_a_distance_is_the_mean_over_the_looks(metric: Metric) -> None:
+    several = model(EmbedOptions(views=4, warp=WARP, join="concat"), metric)
+    made = torch.from_numpy(several.embed_tensor(IMAGES))
+    assert made.shape == (5, several.embedding_dim) == (5, 16)
+    with torch.inference_mode():
+        each = [several.raw(look) for look in several.looks.of(torch.from_numpy(IMAGES))]
+    expected = torch.stack([pairwise_distances(part, part, metric) for part in each]).mean(dim=0)
+    assert torch.allclose(pairwise_distances(made, made, metric), expected, atol=1e-5)
+
+
+def test_side_by_side_the_square_of_l2_is_the_mean_of_squares() -> None:
+    parts = [torch.randn(6, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    expected = torch.stack([pairwise_distances(part, part, "l2").square() for part in parts]).mean(dim=0)
+    made = concatenated(parts, "l2")
+    assert torch.allclose(pairwise_distances(made, made, "l2").square(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("join", ["mean", "concat"])
+def test_a_saved_model_looks_at_images_as_it_did(join: str) -> None:
+    before = model(EmbedOptions.model_validate({"views": 3, "warp": WARP, "join": join}), seed=7)
+    after = load_model(before.files(), REGISTRIES, "here")
+    assert after.blueprint.embed == before.blueprint.embed
+    np.testing.assert_array_equal(after.embed_tensor(IMAGES), before.embed_tensor(IMAGES))
+
+
+@pytest.mark.parametrize("wrong", [{"views": 5}, {"warp": {"degrees": 5}}, {"views": 0}])
+def test_views_without_a_warp_or_the_other_way_round_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        EmbedOptions.model_validate(wrong)
