@@ -43,7 +43,7 @@ $(VENV)/installed: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(PIP_INSTALL) --editable '.[test]'
+	$(PIP_INSTALL) --editable '.[test]' --editable 'plugins/milvus[test]'
 	touch $@
 
 clean:
