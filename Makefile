@@ -4,6 +4,7 @@
 # make bench  speed and memory, as ratios to references measured in the same run
 # make soak   the heavy counts: kills and draws in full
 # make docs   the generated pages of docs/
+# make losses the table of pytorch-metric-learning's losses, found anew from the installed library
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PLUGINS := $(wildcard plugins/*)
 EDITABLE := --editable . $(addprefix --editable ,$(PLUGINS))
 
-.PHONY: demo test check bench soak docs clean
+.PHONY: demo test check bench soak docs losses clean
 
 demo: $(VENV)/installed
 	$(BIN)/python docs/demo.py
@@ -34,6 +35,9 @@ soak: $(VENV)/installed-test
 
 docs: $(VENV)/installed-test
 	$(BIN)/python docs/generate.py
+
+losses: $(VENV)/installed-test
+	$(BIN)/python -m tests.components.losses.library
 
 # The stamps follow what pip reads, so that a changed dependency is installed by the next make.
 $(VENV)/installed: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)

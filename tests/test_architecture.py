@@ -99,6 +99,7 @@ def test_every_hook_is_documented(hook: str) -> None:
         "from nearkin import Options, hookimpl",
         "import nearkin.cli, nearkin.cli.app, nearkin.cli.look",
         "from nearkin import load_registries; load_registries(entry_points=False)",
+        "from nearkin import load_registries; [part.options for part in load_registries(entry_points=False).loss]",
         "from nearkin import load_registries; from nearkin.recipe import json_schema; "
         "json_schema(load_registries(entry_points=False))",
     ],

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
-from nearkin.contracts import Component, Kind
+from nearkin.contracts import Component, Kind, PartOptions
 from nearkin.errors import UsageError, did_you_mean
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.plugins import load_registries
 from nearkin.recipe import json_schema, read_recipe, resolved
+from nearkin.recipe.nested import TAG, parts_of, tags_of
 from nearkin.recipe.shipped import find_recipe, shipped_recipes
 from nearkin.registry import Registries
 
@@ -33,9 +34,8 @@ def schema(*, plugins: Sequence[Path]) -> None:
 
 
 def components(kind: str | None, *, plugins: Sequence[Path], as_json: bool) -> None:
-    """`nearkin components`."""
-    registries = load_registries(files=plugins)
-    found = [describe(component) for one in _kinds(kind) for component in registries.of(one)]
+    """`nearkin components`: every component, and the parts that their sections name."""
+    found = listed(load_registries(files=plugins), kind)
     if as_json:
         show.print_json(found)
         return
@@ -43,19 +43,28 @@ def components(kind: str | None, *, plugins: Sequence[Path], as_json: bool) -> N
     show.print_table(["kind", "name", "from", "what it is", "options"], rows)
 
 
-def _kinds(asked: str | None) -> list[Kind]:
-    if asked is None:
-        return list(HOOK_OF_KIND)
-    found = [kind for kind in HOOK_OF_KIND if asked in (kind, f"{kind}s", HOOK_OF_KIND[kind].removeprefix("nearkin_"))]
+def listed(registries: Registries, asked: str | None) -> list[dict[str, Any]]:
+    """The components and parts of the kind that was asked for, singular or plural; of all where none was."""
+    if kinds := _kinds(asked):
+        return [describe(component) for kind in kinds for component in registries.of(kind)] + (
+            [] if asked else described_parts(registries)
+        )
+    parts = described_parts(registries)
+    found = [part for part in parts if asked in (part["kind"], f"{part['kind']}s")]
     if not found:
-        plurals = [hook.removeprefix("nearkin_") for hook in HOOK_OF_KIND.values()]
-        raise UsageError(f"no such kind: {asked!r}.{did_you_mean(asked, plurals)} There are {', '.join(plurals)}.")
+        names = [*(hook.removeprefix("nearkin_") for hook in HOOK_OF_KIND.values())]
+        names += dict.fromkeys(f"{part['kind']}s" for part in parts)
+        raise UsageError(f"no such kind: {asked!r}.{did_you_mean(str(asked), names)} There are {', '.join(names)}.")
     return found
+
+
+def _kinds(asked: str | None) -> list[Kind]:
+    plurals = {kind: HOOK_OF_KIND[kind].removeprefix("nearkin_") for kind in HOOK_OF_KIND}
+    return [kind for kind in HOOK_OF_KIND if asked is None or asked in (kind, f"{kind}s", plurals[kind])]
 
 
 def describe(component: Component) -> dict[str, Any]:
     """A component and its options as plain data."""
-    properties = component.options.model_json_schema().get("properties", {})
     return {
         "kind": component.kind,
         "name": component.name,
@@ -64,12 +73,42 @@ def describe(component: Component) -> dict[str, Any]:
         "yields": component.yields,
         "takes": list(component.takes),
         "metrics": list(component.metrics),
-        "options": properties,
+        "options": component.options.model_json_schema().get("properties", {}),
+    }
+
+
+def described_parts(registries: Registries) -> list[dict[str, Any]]:
+    """The distances, reducers, miners, ... that sections of options name, each once, with most of its options."""
+    found: dict[tuple[str, str], tuple[Component, type[PartOptions]]] = {}
+    for component in (one for registry in registries.all() for one in registry):
+        for part in parts_of(component.options):
+            key = part.kind, str(tags_of(part)[0])
+            if key not in found or len(part.model_fields) > len(found[key][1].model_fields):
+                found[key] = component, part
+    return [_described_part(*key, *found[key]) for key in sorted(found)]
+
+
+def _described_part(kind: str, name: str, component: Component, part: type[PartOptions]) -> dict[str, Any]:
+    schema = part.model_json_schema()
+    return {
+        "kind": kind,
+        "name": name,
+        "from": f"{component.distribution} {component.version}",
+        "summary": (part.__doc__ or "").partition("\n")[0],
+        "options": {key: said for key, said in schema["properties"].items() if key != TAG},
+        "required": [key for key in schema["required"] if key != TAG],
     }
 
 
 def _options_text(properties: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={said['default']}" if "default" in said else name for name, said in properties.items())
+    return ", ".join(
+        f"{name}={_short(said['default'])}" if "default" in said else name for name, said in properties.items()
+    )
+
+
+def _short(default: Any) -> Any:
+    """A part by its name; all else as it is."""
+    return default.get(TAG, default) if isinstance(default, dict) else default
 
 
 def plugins(*, plugins: Sequence[Path], as_json: bool) -> None:

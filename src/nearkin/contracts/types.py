@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,6 +36,16 @@ class Options(BaseModel):
     """The base of every options model: unknown keys are errors, values are not coerced, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class PartOptions(Options):
+    """The base of a section in a component's options that names a part by its type: `distance: {type: cosine}`.
+
+    Give it `type: Literal["cosine"]`, without a default, and a first line of documentation that says what it is.
+    """
+
+    kind: ClassVar[str] = "part"
+    """What `nearkin components` lists it as."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from nearkin.contracts import PartOptions
 from nearkin.errors import did_you_mean, listing
 from nearkin.recipe.problems import KeyPath
 
@@ -50,6 +51,15 @@ def named_in(annotation: Any, section: Any) -> list[type[BaseModel]]:
     models = models_in(annotation)
     tag = section.get(TAG) if isinstance(section, dict) else None
     return [one for one in models if tag in tags_of(one)] or models
+
+
+def parts_of(model: type[BaseModel]) -> Iterator[type[PartOptions]]:
+    """Every part that its sections may name, the parts' own included."""
+    for annotation in _fields(model).values():
+        for found in models_in(annotation):
+            if issubclass(found, PartOptions):
+                yield found
+            yield from parts_of(found)
 
 
 def tags_of(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -1,0 +1,72 @@
+"""Combinations of options that cannot be meant: refused when a recipe is read, before the library meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def _margins(options: Any) -> None:
+    """Distances fall with likeness, similarities rise: the defaults are for distances."""
+    near, far = options.pos_margin, options.neg_margin
+    if options.distance.type in ("cosine", "dot_product") and near <= far:
+        raise ValueError(
+            f"with the similarity {options.distance.type!r} the same class must be above pos_margin and different ones "
+            f"below neg_margin, but pos_margin is {near:g} and neg_margin {far:g}. Try pos_margin 1, neg_margin 0"
+        )
+
+
+def _boundary(options: Any) -> None:
+    if options.beta_per_class and not options.learn_beta:
+        raise ValueError("beta_per_class needs learn_beta: boundaries that are not learned are all alike")
+
+
+def _several_centers(key: str) -> Callable[[Any], None]:
+    def check(options: Any) -> None:
+        regularizer = options.weight_regularizer
+        if regularizer and regularizer.type == "sparse_centers" and getattr(options, key) < 2:
+            raise ValueError(f"sparse_centers merges the centres of a class: {key} must be at least 2")
+
+    return check
+
+
+def _bounds(options: Any) -> None:
+    if options.low is None and options.high is None:
+        raise ValueError("give low, high, or both")
+    if options.low is not None and options.high is not None and options.low >= options.high:
+        raise ValueError(f"low {options.low:g} must be below high {options.high:g}")
+
+
+def _strategies(options: Any) -> None:
+    chosen = {options.pos_strategy, options.neg_strategy}
+    if chosen in ({"semihard"}, {"semihard", "all"}):
+        raise ValueError("semihard is relative to one choice of the other kind: pair it with hard or easy")
+    _ranges(options)
+
+
+def _ranges(options: Any) -> None:
+    for key in ("allowed_pos_range", "allowed_neg_range"):
+        allowed = getattr(options, key)
+        if allowed is not None and allowed[0] >= allowed[1]:
+            raise ValueError(f"{key} goes from {allowed[0]:g} to {allowed[1]:g}: write [from, to], from below to")
+
+
+def _weights(options: Any) -> None:
+    if not any(options.weights.values()):
+        raise ValueError("weights: at least one class must count")
+
+
+LIMITS: Mapping[tuple[str, str], Callable[[Any], None]] = {
+    ("loss", "contrastive"): _margins,
+    ("loss", "lifted_structure"): _margins,
+    ("loss", "generalized_lifted_structure"): _margins,
+    ("loss", "signal_to_noise_ratio_contrastive"): _margins,
+    ("loss", "margin"): _boundary,
+    ("loss", "soft_triple"): _several_centers("centers_per_class"),
+    ("loss", "subcenter_arcface"): _several_centers("sub_centers"),
+    ("reducer", "threshold"): _bounds,
+    ("reducer", "class_weighted"): _weights,
+    ("miner", "batch_easy_hard"): _strategies,
+    ("miner", "batch_hard"): _ranges,
+}
+"""(kind, recipe name) -> a check of its options."""
