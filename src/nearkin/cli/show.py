@@ -66,6 +66,7 @@ def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
 
 def _print_details(figures: list[dict[str, Any]]) -> None:
     """The model's confusion matrix, what alpha allows beside what was flagged, and images that took no part."""
+    left: dict[str, list[str]] = {}
     for figure in figures:
         details = figure["details"]
         if "confusion" in details:
@@ -76,9 +77,11 @@ def _print_details(figures: list[dict[str, Any]]) -> None:
         if "expected" in details:
             allowed = f"expected {details['expected']:.3f}, within {details['low']:.3f} to {details['high']:.3f}"
             print(f"{figure['name']}: {figure['value']:.3f}; {allowed} for {details['m']} images at this alpha")
-        left_out = {why: n for why, n in details.get("left_out", {}).items() if n}
+        left_out = ", ".join(f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n)
         if left_out:
-            print(f"{figure['name']}: left out: " + ", ".join(f"{n} ({why})" for why, n in left_out.items()))
+            left.setdefault(left_out, []).append(figure["name"])
+    for left_out, names in left.items():
+        print(f"{', '.join(names)}: left out: {left_out}")
 
 
 def print_answers(images: Sequence[str], answers: Sequence[Answer], *, as_json: bool) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
-from nearkin.components.evaluators.open_set import OpenSet, expected_range, weighted_auroc
+from nearkin.components.evaluators.open_set import OpenSet
 from nearkin.components.evaluators.options import ResampledOptions
+from nearkin.components.evaluators.promises import expected_range
 
 
 def measure(view, **options):
@@ -30,9 +30,13 @@ def view(make_view, fake_index):
 
 def test_figures_by_hand(view):
     figures = measure(view)
-    assert list(figures) == ["unknown_auroc", "unknown_flagged", "flagged_a", "own_p_a", "flagged_b", "own_p_b"]
+    ranked = ["unknown_auroc", "unknown_aupr", "known_aupr", "fpr_at_95_tpr", "oscr", "aurc"]
+    assert list(figures) == [*ranked, "unknown_flagged", "flagged_a", "own_p_a", "flagged_b", "own_p_b"]
     # Distances of knowns 0, 1, 1.95, 3, 0, 0.05; of unknowns 4.5 (6 wins), 2.05 (5), 0.5 (3).
     assert figures["unknown_auroc"].value == pytest.approx(14 / 18)
+    assert figures["fpr_at_95_tpr"].value == pytest.approx(2 / 3)
+    assert figures["oscr"].value == pytest.approx(14 / 18), "every known is named right"
+    assert figures["aurc"].value == pytest.approx((1 / 4 + 1 / 5 + 1 / 6 + 2 / 7 + 2 / 8 + 3 / 9) / 9)
     assert figures["unknown_flagged"].value == pytest.approx(2 / 3)
     assert figures["flagged_a"].value == figures["own_p_a"].value == 0.5  # p of 1.95 is 2/21, of 3 is 1/21
     assert figures["flagged_b"].value == figures["own_p_b"].value == 0
@@ -81,7 +85,7 @@ def test_perfect_separation_still_has_an_interval_of_some_width(make_view, fake_
 
 def test_without_unknown_images_there_is_no_auroc_and_no_unknown_flagged(make_view, fake_index):
     figures = measure(make_view([0, 10], ["a", "b"], index=fake_index([[0], [10]], ["a", "b"])))
-    for name in ("unknown_auroc", "unknown_flagged"):
+    for name in ("unknown_auroc", "unknown_aupr", "known_aupr", "fpr_at_95_tpr", "oscr", "unknown_flagged"):
         assert figures[name].value is None
         assert figures[name].note == "No test image of an unknown class may be asked about."
 
@@ -105,20 +109,8 @@ def test_one_uncalibrated_class_leaves_the_others_figures_and_is_named(view, fak
 def test_a_class_without_test_images_and_an_empty_view_say_so(view, make_view, fake_index):
     assert "'c'" in measure(replace(view, classes=("a", "b", "c")))["own_p_c"].note
     empty = make_view(np.zeros((0, 1)), [], classes=("a", "b"), index=fake_index([[0], [10]], ["a", "b"]))
-    assert len(measure(empty)) == 6
+    assert len(measure(empty)) == 11
     assert all(figure.value is None for figure in measure(empty).values())
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.data())
-def test_the_auroc_of_all_resamples_at_once_is_scikit_learns(data):
-    n = data.draw(st.integers(2, 25))
-    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
-    scores, positive = rng.integers(0, 6, n) / 7, np.r_[True, False, rng.random(n - 2) < 0.5]
-    weights = rng.integers(0, 4, (8, n))
-    weights[:, :2] += 1
-    reference = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
-    assert weighted_auroc(scores, positive, weights) == pytest.approx(reference, abs=1e-12)
 
 
 def below(n, m, ranks, count):
@@ -149,3 +141,26 @@ def test_simulated_draws_keep_to_the_expected_share_and_the_exact_range():
 
 def test_an_alpha_that_can_never_flag_expects_nothing():
     assert expected_range(0.1, 5, 10)["high"] == expected_range(0.1, 5, 10)["expected"] == 0
+
+
+def test_risk_over_coverage_needs_no_unknown_images(make_view, fake_index):
+    figures = measure(make_view([0, 10, 4, 6.5], list("abba"), index=fake_index([[0], [10]], ["a", "b"])))
+    # Nearest first: two right, then 6.5 (3.5 from b, truly a), then 4 (nearest a, truly b).
+    assert figures["aurc"].value == pytest.approx((0 + 0 + 1 / 3 + 2 / 4) / 4)
+    assert figures["aurc"].better == "lower"
+    assert figures["aurc"].chance == 0.5
+
+
+def test_what_chance_scores_stands_beside_each_ranking_figure(view):
+    chances = {name: figure.chance for name, figure in measure(view).items() if figure.chance is not None}
+    assert chances == pytest.approx(
+        {
+            "unknown_auroc": 0.5,
+            "unknown_aupr": 3 / 9,
+            "known_aupr": 6 / 9,
+            "fpr_at_95_tpr": 0.95,
+            "oscr": 4 / 6 / 2,
+            "aurc": 5 / 9,
+            "unknown_flagged": 0.1,
+        }
+    )

@@ -36,7 +36,7 @@ def register_evaluators(register: Register) -> None:
         "open_set",
         make_open_set,
         options=ResampledOptions,
-        summary="AUROC of unknowns against knowns, and the share flagged unknown beside what alpha allows.",
+        summary="Unknowns against knowns: AUROC, AUPR, FPR at 95% TPR, OSCR, AURC; flags beside what alpha allows.",
     )
     register(
         "retrieval",
