@@ -111,8 +111,17 @@ def test_images_are_added_from_files_and_folders_and_their_classes_calibrated_ag
     assert done.code == 0
     assert "to be calibrated again: '2', '4', '7'" in done.err
     done = nearkin("index", "calibrate", built, "--alpha", "0.2")
-    assert done.out.startswith("On average over draws, at most 0.2 of")
+    assert done.err.startswith("On average over draws, at most 0.2 of")
+    assert done.out == "calibrated; the index holds 30 references of 4 classes.\n"
     assert info(nearkin, built)["stale"] == []
+
+
+def test_images_that_are_added_twice_are_told(nearkin: Shell, built: str) -> None:
+    (file,) = write_digits(Path("more"), "3", slice(0, 1))
+    assert "more than once" not in nearkin("index", "add", built, file, "--label", "3").err
+    done = nearkin("index", "add", built, file, "--label", "3")
+    assert f"in the index more than once, pixel for pixel: {file}." in done.err
+    assert done.out == "added 1 reference; the index holds 14 references of 4 classes.\n"
 
 
 def test_references_are_removed_and_relabelled_by_id_class_or_group(nearkin: Shell, built: str) -> None:
@@ -186,7 +195,11 @@ def test_an_index_is_exported_with_labels_and_paths(nearkin: Shell, built: str) 
     assert table["id"].to_pylist() == arrays["ids"].tolist() == references.ids.tolist()
     assert json.loads(arrays["about"].item()) == json.loads(table.schema.metadata[b"nearkin"])
     assert json.loads(arrays["about"].item())["metric"] == "l2"
-    for name, said in (("x.npz", "exists already"), ("x.csv", "end its name in .parquet or .npz")):
+    for name, said in (
+        ("x.npz", "exists already"),
+        ("no/x.npz", "there is no folder no"),
+        ("x.csv", "end its name in .parquet or .npz"),
+    ):
         done = nearkin("index", "export", built, name)
         assert (done.code, said in done.err) == (2, True)
     assert not [path for path in Path().iterdir() if path.name.startswith(".x")]

@@ -70,7 +70,13 @@ def test_images_of_a_class_are_flagged_as_often_as_the_table_expects() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({"alphas": [0.1, 2.0]}, "alpha 2.0"), ({"images": 0}, "images 0"), ({"queries": np.zeros((2, 9))}, "9 dimens")],
+    [
+        ({"alphas": [0.1, 2.0]}, "alpha 2.0"),
+        ({"alphas": 0.1}, "give a list"),
+        ({"alphas": "0.1"}, "give a list"),
+        ({"images": 0}, "images 0"),
+        ({"queries": np.zeros((2, 9))}, "9 dimens"),
+    ],
 )
 def test_a_table_that_cannot_be_made_is_refused(asked: dict[str, Any], said: str, make: Callable[..., Index]) -> None:
     with pytest.raises(IndexCallError, match=said):

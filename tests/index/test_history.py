@@ -138,6 +138,12 @@ def test_an_answer_about_some_references_is_not_recorded(make: Callable[..., Ind
         make().query(draw("a", 1, 1), where={"label": "a"}, record=True)
 
 
+@pytest.mark.parametrize("answers", [3, "a", None, ["a"], [None]])
+def test_what_is_no_answer_is_not_recorded(answers: Any, make: Callable[..., Index]) -> None:
+    with pytest.raises(IndexCallError, match="takes answers that query gave"):
+        make().record(answers)
+
+
 def test_records_from_several_threads_are_all_counted(make: Callable[..., Index], draw: Draw) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -141,6 +141,10 @@ def test_removing_says_how_many_went(make: Callable[..., Index]) -> None:
         ({"groups": [""]}, "the index holds no ''"),
         ({}, "exactly one of"),
         ({"ids": [1], "labels": ["a"]}, "exactly one of"),
+        ({"ids": 1.0}, "ids are whole numbers, but there is 1.0"),
+        ({"ids": "3"}, "ids are whole numbers, but there is '3'"),
+        ({"ids": [[1]]}, r"ids are whole numbers, but there is \[1\]"),
+        ({"labels": 3}, "labels are text as written, but there is 3"),
     ],
 )
 def test_removing_what_is_not_there_is_an_error(asked: dict[str, Any], said: str, make: Callable[..., Index]) -> None:

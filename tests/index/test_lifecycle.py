@@ -291,6 +291,12 @@ def test_what_was_given_as_embeddings_cannot_be_embedded_again(files: Path, old:
         old.reembed(plain(), root=files)
 
 
+def test_what_is_no_index_is_neither_merged_nor_taken_as_a_model(make: Callable[..., Index]) -> None:
+    for call in ("merge", "reembed"):
+        with pytest.raises(IndexCallError, match=f"{call}: takes an Index, not str: run.index, or load_index"):
+            getattr(make(), call)("other.index")
+
+
 # ---------------------------------------------------------------------------------------------------- ids
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nearkin.errors import IndexCallError, WorkFailed
+from nearkin.errors import DamagedError, IndexCallError, WorkFailed
 from nearkin.index import Index, edit, load
 from nearkin.index import storage as storage_module
 
@@ -138,6 +138,15 @@ def test_the_model_stays_in_a_folder_that_held_it_and_out_of_one_that_did_not(
         with edit(tmp_path / name, lambda name=name: load(tmp_path / name, model_files=lambda: files)) as opened:
             opened.add(draw("a", 1, 5), ["a"])
         assert storage_module.holds_model(tmp_path / name) is with_model
+
+
+def test_a_folder_that_is_no_index_is_left_as_it_is(make: Callable[..., Index], tmp_path: Path) -> None:
+    (tmp_path / "dear.txt").write_text("Dear")
+    with pytest.raises(IndexCallError, match=r"holds dear\.txt"):
+        make().save(tmp_path)
+    with pytest.raises(DamagedError, match=r"no manifest\.json"), edit(tmp_path, lambda: load(tmp_path)):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["dear.txt"]
 
 
 def test_an_index_of_before_the_history_opens(make: Callable[..., Index], tmp_path: Path) -> None:

@@ -68,7 +68,14 @@ def _alpha_line(row: AlphaRow) -> list[str]:
         f"{label}: {100 * found.expected:.1f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
         for label, found in row.false_flags.items()
     ]
-    return [f"{row.alpha:.2f}", listing(flags), listing(f"{label} ({why})" for label, why in row.cannot_flag.items())]
+    unable: dict[str, list[str]] = {}
+    for label, why in row.cannot_flag.items():
+        unable.setdefault(why, []).append(label)
+    return [
+        f"{row.alpha:.2f}",
+        listing(flags),
+        "; ".join(f"{listing(labels)}: {why}" for why, labels in unable.items()),
+    ]
 
 
 def _print_history(said: Mapping[str, Any]) -> None:
@@ -98,7 +105,7 @@ def remove(
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
     with _edit(path) as index:
         gone = index.remove(**asked)
-    tell(index, f"removed {gone} references", as_json, removed=gone)
+    tell(index, f"removed {references(gone)}", as_json, removed=gone)
 
 
 def relabel(
@@ -114,7 +121,7 @@ def relabel(
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
     with _edit(path) as index:
         changed = index.relabel(to, **asked)
-    tell(index, f"relabelled {changed} references {to!r}", as_json, relabelled=changed)
+    tell(index, f"relabelled {references(changed)} {to!r}", as_json, relabelled=changed)
 
 
 def one_of(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +137,7 @@ def merge(path: Path, other: Path, *, renumber: bool, keep_calibration: bool, as
     theirs = load(index_folder(other))
     with _edit(path) as index:
         moved = index.merge(theirs, renumber=renumber, keep_calibration=keep_calibration)
-    tell(index, f"merged {len(moved)} references", as_json, ids={str(old): new for old, new in moved.items()})
+    tell(index, f"merged {references(len(moved))}", as_json, ids={str(old): new for old, new in moved.items()})
 
 
 def verify(path: Path, *, as_json: bool) -> None:
@@ -163,13 +170,19 @@ def _edit(path: Path) -> Any:
     return edit(folder, lambda: load(folder))
 
 
+def references(n: int) -> str:
+    """`1 reference`, `2 references`"""
+    return f"{n} reference{'' if n == 1 else 's'}"
+
+
 def tell(index: Index, done: str, as_json: bool, **facts: Any) -> None:
     """What was done, what the index holds now, and what to calibrate again."""
     promise = index.promise
     if as_json:
         show.print_json({**facts, "references": len(index), "stale": list(promise.stale)})
         return
-    print(f"{done}; the index holds {len(index)} of {len(index.labels)} classes.")
+    classes = f"{len(index.labels)} class{'' if len(index.labels) == 1 else 'es'}"
+    print(f"{done}; the index holds {references(len(index))} of {classes}.")
     if promise.stale:
         stale = listing(map(repr, promise.stale))
         show.message(f"to be calibrated again: {stale}. 'nearkin index calibrate INDEX' does it.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
-from nearkin.cli.index_look import tell
+from nearkin.cli.index_look import references, tell
 from nearkin.contracts import Split
 from nearkin.data.items import Item
 from nearkin.data.manifest import read_manifest
@@ -65,7 +65,18 @@ def add(
     items = parted(listed(images, label, group), "train")["train"]
     with edit_index(path, plugin_files=plugins) as index, bars(index):
         ids = index.add(**given(items))
-    tell(index, f"added {len(ids)} references", as_json, ids=ids)
+    _tell_copies(index, ids)
+    tell(index, f"added {references(len(ids))}", as_json, ids=ids)
+
+
+def _tell_copies(index: Index, new_ids: Sequence[int]) -> None:
+    """Which of the new references are copies of others, pixel for pixel: somebody may have added them twice."""
+    held, new = index.references, set(new_ids)
+    times = Counter(held.digests)
+    sources = zip(held.ids.tolist(), held.digests, held.sources, strict=True)
+    copies = [source for i, digest, source in sources if i in new and digest and times[digest] > 1]
+    if copies:
+        show.message(f"in the index more than once, pixel for pixel: {listing(copies)}.")
 
 
 def calibrate(
@@ -86,7 +97,9 @@ def calibrate(
             index.calibrate(**given(items), alpha=alpha)
         else:
             index.recalibrate(alpha)
-    tell(index, str(index.promise), as_json, promise=str(index.promise), groups=dict(index.promise.groups))
+    show.message(str(index.promise))
+    facts = {"promise": str(index.promise), "groups": dict(index.promise.groups)}
+    tell(index, "calibrated", as_json, **facts)
 
 
 def query(

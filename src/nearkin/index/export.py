@@ -26,6 +26,8 @@ def export(references: References, path: Path, about: dict[str, Any]) -> None:
         raise UsageError(f"{path}: end its name in {' or '.join(FORMATS)}.")
     if path.exists():
         raise UsageError(f"{path}: exists already. Choose another name.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}. Make it first.")
     write = _parquet if path.suffix == ".parquet" else _npz
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         made = Path(folder) / path.name

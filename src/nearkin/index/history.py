@@ -54,6 +54,8 @@ def recorded(events: tuple[Event, ...], answers: Iterable[Answer]) -> tuple[Even
     """The events with these answers counted: one line a day and alpha while nothing else happens. Counts alone."""
     by_alpha: dict[float, list[Answer]] = {}
     for answer in answers:
+        if not isinstance(answer, Answer):
+            raise IndexCallError(f"record: takes answers that query gave, not {type(answer).__name__}.")
         if answer.promise.left_out:
             raise IndexCallError("record: an answer about some references alone says nothing about drift.")
         by_alpha.setdefault(answer.promise.alpha, []).append(answer)

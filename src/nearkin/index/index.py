@@ -132,7 +132,7 @@ class Index(Questions):
         with them (`keep_calibration=False` drops all calibration). What trained either is remembered. Classes that
         the other brings anything of must be calibrated again: `recalibrate()`.
         """
-        return self._change(merging.merge, other._state, renumber, keep_calibration)
+        return self._change(merging.merge, _state_of(other, "merge"), renumber, keep_calibration)
 
     def reembed(
         self,
@@ -148,11 +148,10 @@ class Index(Questions):
         the references' sources, relative to `root`, or taken from `images`, by id; one that is not the image that
         was embedded before is refused. Calibration items are embedded again too, and scored.
         """
-        build = Build(seed=0, embedding_dim=other._state.settings.dim, metric=other.metric)
+        target = _state_of(other, "reembed")
+        build = Build(seed=0, embedding_dim=target.settings.dim, metric=target.settings.metric)
         found = reembedding.Images(images or {}, Path(root))
-        self._change(
-            reembedding.reembed, other._state, self._engine.make(build), found, keep_calibration, self.on_embed
-        )
+        self._change(reembedding.reembed, target, self._engine.make(build), found, keep_calibration, self.on_embed)
         return self
 
     def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
@@ -212,6 +211,7 @@ class Index(Questions):
         another process is writing there, or wrote there since this index was opened from it or saved to it.
         """
         folder = Path(folder)
+        storage.check_folder(folder)
         with writing(folder):
             self._refuse_changed(folder)
             storage.write(folder, self._contents(with_model))
@@ -254,3 +254,9 @@ class Index(Questions):
         held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
         index._state, index._origin = State(contents.settings, *held), origin
         return index
+
+
+def _state_of(other: Any, call: str) -> State:
+    if not isinstance(other, Index):
+        raise IndexCallError(f"{call}: takes an Index, not {type(other).__name__}: run.index, or load_index(path).")
+    return other._state

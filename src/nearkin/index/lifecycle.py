@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearkin.contracts import IntArray
-from nearkin.errors import IndexCallError
+from nearkin.errors import IndexCallError, listing
 from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.state import State
@@ -68,7 +68,12 @@ def _chosen(references: References, call: str, asked: Mapping[str, Any]) -> tupl
     if len(given) != 1:
         raise IndexCallError(f"{call}: give exactly one of {', '.join(asked)}.")
     what, wanted = given[0]
-    return what, references.positions(what, [wanted] if isinstance(wanted, (int, np.integer, str)) else wanted)
+    kind: tuple[type, ...] = (int, np.integer) if what == "ids" else (str,)
+    several = [wanted] if isinstance(wanted, kind) else list(wanted) if isinstance(wanted, Iterable) else [wanted]
+    wrong = [repr(one) for one in several if not isinstance(one, kind)]
+    named = "whole numbers" if what == "ids" else "text as written"
+    refuse([f"{call}: {what} are {named}, but there is {listing(wrong)}."] if wrong else [])
+    return what, references.positions(what, several)
 
 
 def relabel(

@@ -54,6 +54,7 @@ def edit(folder: Path | str, opened: Callable[[], Index]) -> Iterator[Index]:
     at all where it raises. The model is saved along where it was before.
     """
     folder = Path(folder)
+    holds_model(folder)  # no lock is left in a folder that holds no index
     with writing(folder):
         had_model = holds_model(folder)
         index = opened()

@@ -118,7 +118,9 @@ class Questions:
 
         The range of false flags is for so many new `images` of a class.
         """
-        refuse([*map(alpha_problem, alphas), count_problem("images", images)])
+        several = isinstance(alphas, Iterable) and not isinstance(alphas, str)
+        refuse([*map(alpha_problem, alphas if several else ()), count_problem("images", images)])
+        refuse(() if several else [f"alphas {alphas!r}: give a list."])
         asked = None if queries is None else self._asked(queries, None)
         return alpha_table(self._state, alphas, int(images), asked)
 
@@ -150,7 +152,7 @@ class Questions:
 
         Nothing is recorded unless this is called, or `query(..., record=True)`; it is kept by `save`.
         """
-        several = [answers] if isinstance(answers, Answer) else list(answers)
+        several = list(answers) if isinstance(answers, Iterable) else [answers]
         with self._changing:
             self._state = self._state.with_history(history.recorded(self._state.history, several))
 

@@ -67,7 +67,7 @@ class Contents:
 
 def write(folder: Path, contents: Contents) -> None:
     """Make the contents the folder's state, all at once. `IndexCallError` where the folder holds anything else."""
-    _check_folder(folder)
+    check_folder(folder)
     clash = sorted(OWN & set(contents.model))
     if clash:
         raise IndexCallError(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
@@ -89,8 +89,11 @@ def write(folder: Path, contents: Contents) -> None:
     save_bundle(folder, {**files, **contents.model}, meta, format_name=FORMAT, version=VERSION)
 
 
-def _check_folder(folder: Path) -> None:
-    """Saving clears what its manifest does not list, so nothing else may be there."""
+def check_folder(folder: Path) -> None:
+    """`IndexCallError` where a folder holds anything but an index.
+
+    Saving clears what its manifest does not list, so nothing else may be there.
+    """
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     foreign = [name for name in there if not A_BUNDLE_WRITES.fullmatch(name)]
     if foreign:
