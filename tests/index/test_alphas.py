@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,16 @@ def test_images_of_a_class_are_flagged_as_often_as_the_table_expects() -> None:
 def test_a_table_that_cannot_be_made_is_refused(asked: dict[str, Any], said: str, make: Callable[..., Index]) -> None:
     with pytest.raises(IndexCallError, match=said):
         make().alpha_table(**asked)
+
+
+def test_the_table_in_the_docs_is_what_comes_out() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-it-decides.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| (\d+) to (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 5
+    for groups, expected, low, high in rows:
+        found = false_flags(0.10, int(groups), 100)
+        assert f"{100 * found.expected:.1f}" == expected
+        assert (round(100 * found.low), round(100 * found.high)) == (int(low), int(high))
 
 
 def test_no_queries_have_no_load(make: Callable[..., Index]) -> None:
