@@ -3,6 +3,7 @@
 # make check  ruff, mypy --strict, import-linter
 # make bench  speed and memory, as ratios to references measured in the same run
 # make soak   the heavy counts: kills and draws in full
+# make test-timm   the timm plugin, in an environment of its own (several GB)
 # make docs   the generated pages of docs/
 # make losses the table of pytorch-metric-learning's losses, found anew from the installed library
 
@@ -10,16 +11,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-PLUGINS := $(wildcard plugins/*)
+# timm needs a torchvision, which works only beside the torch that it was built for: an environment of its own.
+PLUGINS := $(filter-out plugins/timm,$(wildcard plugins/*))
 EDITABLE := --editable . $(addprefix --editable ,$(PLUGINS))
 
-.PHONY: demo test check bench soak docs losses clean
+.PHONY: demo test test-timm check bench soak docs losses clean
 
 demo: $(VENV)/installed
 	$(BIN)/python docs/demo.py
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+TIMM := .venv-timm
+test-timm:
+	test -x $(TIMM)/bin/python || $(PYTHON) -m venv $(TIMM)
+	grep -v '^torch==' constraints.txt > $(TIMM)/constraints.txt
+	$(TIMM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1
+	$(TIMM)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(TIMM)/constraints.txt \
+	  pytest --editable . --editable plugins/timm
+	$(TIMM)/bin/python -m pytest --override-ini addopts=--import-mode=importlib plugins/timm/tests $(ARGS)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check src plugins tests docs
@@ -51,4 +62,4 @@ $(VENV)/installed-test: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(TIMM) build dist

@@ -271,4 +271,5 @@ def _blueprint(description: Mapping[str, Any], registries: Registries) -> Bluepr
 
 
 def _described_input(said: Mapping[str, Any]) -> InputSpec:
-    return InputSpec(tuple(said["size"]), said["channels"], tuple(said["mean"]), tuple(said["std"]))
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+    return InputSpec(**fields)

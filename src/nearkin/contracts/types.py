@@ -57,3 +57,7 @@ class InputSpec:
     channels: Literal[1, 3]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How pixels are made where the size changes."""
+    crop: float = 1.0
+    """The middle share of each side that is kept."""

@@ -228,19 +228,23 @@ def _scaled(array: NDArray[Any], source: str) -> FloatArray:
 def fit(pixels: FloatArray, spec: InputSpec) -> FloatArray:
     """(h, w) or (h, w, 3) -> (channels, height, width) in [0, 1], as the backbone takes it, not yet normalised.
 
-    Gray by ITU-R BT.601, three channels by repeating gray; bilinear, averaging where it shrinks; the aspect is not
-    kept.
+    Gray by ITU-R BT.601, three channels by repeating gray; averaging where it shrinks; the aspect is not kept.
     """
     planes = [pixels] if pixels.ndim == 2 else [pixels[:, :, channel] for channel in range(3)]
     if spec.channels == 1 and len(planes) == 3:
         planes = [sum((w * p for w, p in zip(LUMA, planes, strict=True)), start=np.zeros_like(planes[0]))]
-    resized = [_resized(plane, spec.size) for plane in planes]
+    resized = [_resized(plane, spec) for plane in planes]
     # Weights that add up to 1 may round to a hair above it.
     return np.clip(np.stack(resized * (spec.channels // len(resized))), 0, 1)
 
 
-def _resized(plane: FloatArray, size: tuple[int, int]) -> FloatArray:
-    if plane.shape == size:
+def _resized(plane: FloatArray, spec: InputSpec) -> FloatArray:
+    if plane.shape == spec.size and spec.crop == 1:
         return plane
     image = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
+    margin = (1 - spec.crop) / 2
+    middle = (image.width * margin, image.height * margin, image.width * (1 - margin), image.height * (1 - margin))
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    return np.asarray(
+        image.resize((spec.size[1], spec.size[0]), filters[spec.interpolation], box=middle), dtype=np.float32
+    )

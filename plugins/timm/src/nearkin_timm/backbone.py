@@ -1,0 +1,72 @@
+"""One of timm's models without its classifier: images to pooled features."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import timm
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from nearkin.contracts import InputSpec
+from nearkin_timm import TimmOptions
+
+
+class TimmBackbone(nn.Module):
+    """(b, channels, h, w) normalised as the model's own weights want it -> (b, d)."""
+
+    def __init__(self, options: TimmOptions, *, weights_follow: bool) -> None:
+        super().__init__()
+        self.net = made(options, pretrained=options.pretrained and not weights_follow)
+        self.input = input_of(self.net, options)
+        self.embedding_dim = int(self.net.num_features)
+        norms = [module for module in self.net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        self._frozen = [self.net] if options.freeze else norms if options.frozen_batch_norm else []
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    @property
+    def trunk(self) -> nn.Module:
+        """The whole model: there is no projection head."""
+        return cast(nn.Module, self.net)
+
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """Training mode, in which what is frozen stays as in evaluation."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) -> (b, d), the features that timm's classifier would see."""
+        return cast(Tensor, self.net.forward_head(self.net.forward_features(images), pre_logits=True))
+
+
+def made(options: TimmOptions, *, pretrained: bool) -> Any:
+    """timm's model; `ValueError` with the nearest names where timm has none of this name."""
+    if not timm.is_model(options.model):
+        near = timm.list_models(f"*{options.model.split('_')[0]}*")[:5]
+        raise ValueError(f"timm has no model {options.model!r}. Near it: {', '.join(near) or 'none'}.")
+    size = {} if options.image_size is None or not _takes_size(options.model) else {"img_size": options.image_size}
+    return timm.create_model(options.model, pretrained=pretrained, num_classes=0, in_chans=options.channels, **size)
+
+
+def _takes_size(model: str) -> bool:
+    """Vision transformers are built for one size; convolutional networks take any."""
+    entry = timm.model_entrypoint(model)
+    return "vision_transformer" in entry.__module__ or "swin" in entry.__module__
+
+
+def input_of(net: Any, options: TimmOptions) -> InputSpec:
+    """The preprocessing that goes with the weights."""
+    config = resolve_model_data_config(net)
+    height, width = (options.image_size, options.image_size) if options.image_size else config["input_size"][1:]
+    gray = options.channels == 1
+    return InputSpec(
+        size=(int(height), int(width)),
+        channels=options.channels,
+        mean=(sum(config["mean"]) / 3,) if gray else tuple(config["mean"]),
+        std=(sum(config["std"]) / 3,) if gray else tuple(config["std"]),
+        interpolation="bicubic" if config["interpolation"] == "bicubic" else "bilinear",
+        crop=float(config["crop_pct"]),
+    )
