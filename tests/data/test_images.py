@@ -399,3 +399,16 @@ def test_what_is_fitted_has_the_backbones_shape_and_stays_in_0_to_1(
     assert (fitted.shape, fitted.dtype) == ((channels, height, width), np.float32)
     assert fitted.min() >= 0
     assert fitted.max() <= 1
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("crop", [1.0, 0.875])
+def test_the_middle_is_kept_and_resized_as_the_spec_says(interpolation: Any, crop: float) -> None:
+    """As Pillow crops and resizes, where the crop falls on whole pixels."""
+    pixels = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    spec = InputSpec((28, 28), 1, (0.0,), (1.0,), interpolation=interpolation, crop=crop)
+    margin = round(64 * (1 - crop) / 2)
+    cropped = Image.fromarray(pixels[margin : 64 - margin, margin : 64 - margin].copy())
+    expected = np.clip(cropped.resize((28, 28), getattr(Image.Resampling, interpolation.upper())), 0, 1)
+    inner = slice(2, -2)  # at the edge of a crop Pillow's filter sees no pixels outside it, ours does
+    np.testing.assert_allclose(fit(pixels, spec)[0][inner, inner], expected[inner, inner], atol=1e-5)

@@ -69,6 +69,18 @@ def evaluate(run: Path, plugin: Plugins = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def export(
+    run: Path,
+    to: Annotated[Path, typer.Argument(help="A file: NAME.onnx, or NAME.pt2 for torch.export.")],
+    plugin: Plugins = None,
+) -> None:
+    """Write a run's network as a graph for other runtimes, proven to give the same embeddings."""
+    from nearkin.cli import work
+
+    work.export(run, to, plugins=plugin or [])
+
+
+@app.command()
 def query(
     index: Annotated[Path, typer.Argument(help="A run, or a saved index.")],
     images: list[Path],

@@ -88,3 +88,14 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     pairs += [(int(i), int(j), 0) for i, j in zip(a2, n, strict=True)]
     pair_sheet(images.numpy(), pairs, labels).save(output)
     print(output)
+
+
+def export(run: Path, to: Path, *, plugins: Sequence[Path]) -> None:
+    """`nearkin export`."""
+    from nearkin.export import export_onnx, export_torch
+    from nearkin.run import load_run
+
+    writers = {".onnx": export_onnx, ".pt2": export_torch}
+    if to.suffix not in writers:
+        raise UsageError(f"{to}: what is wanted is told by the ending: .onnx, or .pt2 for torch.export.")
+    print(writers[to.suffix](load_run(run, plugin_files=plugins), to))

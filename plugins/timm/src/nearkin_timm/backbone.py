@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, cast
 
 import timm
@@ -19,7 +20,8 @@ class TimmBackbone(nn.Module):
         super().__init__()
         self.net = made(options, pretrained=options.pretrained and not weights_follow)
         self.input = input_of(self.net, options)
-        self.embedding_dim = int(self.net.num_features)
+        # Some models project their features once more before the classifier.
+        self.embedding_dim = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
         norms = [module for module in self.net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         self._frozen = [self.net] if options.freeze else norms if options.frozen_batch_norm else []
         for module in self._frozen:
@@ -39,13 +41,13 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) -> (b, d), the features that timm's classifier would see."""
-        return cast(Tensor, self.net.forward_head(self.net.forward_features(images), pre_logits=True))
+        return cast(Tensor, self.net(images))
 
 
 def made(options: TimmOptions, *, pretrained: bool) -> Any:
     """timm's model; `ValueError` with the nearest names where timm has none of this name."""
     if not timm.is_model(options.model):
-        near = timm.list_models(f"*{options.model.split('_')[0]}*")[:5]
+        near = get_close_matches(options.model, timm.list_models(), n=5)
         raise ValueError(f"timm has no model {options.model!r}. Near it: {', '.join(near) or 'none'}.")
     size = {} if options.image_size is None or not _takes_size(options.model) else {"img_size": options.image_size}
     return timm.create_model(options.model, pretrained=pretrained, num_classes=0, in_chans=options.channels, **size)

@@ -1,0 +1,89 @@
+"""An exported graph gives the run's own embeddings, at any batch size, without nearkin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import nearkin
+from nearkin.cli.work import export
+from nearkin.errors import PluginError, UsageError, WorkFailed
+from nearkin.export import export_onnx, export_torch, graphs
+from nearkin.training.watch import Watch
+
+RECIPE = """\
+name: tiny
+data: {source: digits, known: ["0", "1"], shots: 4, select: 4, calibrate: 10, test: 5}
+backbone: {type: BACKBONE}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 8}
+train: {steps: 3}
+evaluate: [{type: clusters}]
+"""
+BACKBONES = (
+    "conv4, width: 8",
+    "resnet12, width: 8, image_size: 32",
+    "efficientnet_lite0, image_size: 32, embedding_dim: 16, head: mlp, normalize: true",
+)
+
+
+@pytest.fixture(scope="module", params=BACKBONES, ids=lambda section: section.split(",")[0])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", request.param))
+    return nearkin.train(folder / "tiny.yaml", runs=folder / "runs", watch=Watch())
+
+
+def images(run: nearkin.Run, count: int) -> Any:
+    shape = (count, run.model.input.channels, *run.model.input.size)
+    return np.random.default_rng(7).random(shape, dtype=np.float32)
+
+
+def test_onnxruntime_gives_the_runs_embeddings_at_any_batch_size(run: nearkin.Run, tmp_path: Path) -> None:
+    session = onnxruntime.InferenceSession(export_onnx(run, tmp_path / "model.onnx"))
+    for count in (1, 2, 5):
+        (theirs,) = session.run(["embeddings"], {"images": images(run, count)})
+        np.testing.assert_allclose(theirs, run.model.embed_tensor(images(run, count)), atol=1e-4)
+
+
+def test_torch_export_gives_the_runs_embeddings_at_any_batch_size(run: nearkin.Run, tmp_path: Path) -> None:
+    loaded = torch.export.load(export_torch(run, tmp_path / "model.pt2")).module()
+    for count in (1, 2, 5):
+        theirs = loaded(torch.from_numpy(images(run, count))).detach().numpy()
+        np.testing.assert_allclose(theirs, run.model.embed_tensor(images(run, count)), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16"))
+    return nearkin.train(folder / "tiny.yaml", runs=folder / "runs", watch=Watch())
+
+
+def test_a_graph_that_gives_other_embeddings_is_not_written(
+    small: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = graphs._onnx_runner
+    monkeypatch.setattr(graphs, "_onnx_runner", lambda data: lambda given: right(data)(given) * 1.001)
+    with pytest.raises(WorkFailed, match="other embeddings than the run"):
+        export_onnx(small, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_the_command_goes_by_the_ending(small: nearkin.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(small.path, tmp_path / "model.pt2", plugins=())
+    assert capsys.readouterr().out == f"{tmp_path / 'model.pt2'}\n"
+    with pytest.raises(UsageError, match=r"\.onnx, or \.pt2"):
+        export(small.path, tmp_path / "model.h5", plugins=())
+
+
+def test_without_onnx_the_extra_is_named(small: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"nearkin\[onnx\]"):
+        export_onnx(small, tmp_path / "model.onnx")
