@@ -19,8 +19,9 @@ SHOWN = 5
 
 def info(path: Path, *, alphas: bool, as_json: bool) -> None:
     """`nearkin index info`."""
-    index = load(index_folder(path))
-    table = index.alpha_table() if alphas else []
+    with show.busy(f"reading {path}"):
+        index = load(index_folder(path))
+        table = index.alpha_table() if alphas else []
     if as_json:
         show.print_json({**about(index), **({"alphas": [asdict(row) for row in table]} if alphas else {})})
         return
@@ -103,7 +104,7 @@ def remove(
 ) -> None:
     """`nearkin index remove`."""
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
-    with _edit(path) as index:
+    with show.busy(f"changing {path}"), _edit(path) as index:
         gone = index.remove(**asked)
     tell(index, f"removed {references(gone)}", as_json, removed=gone)
 
@@ -119,7 +120,7 @@ def relabel(
 ) -> None:
     """`nearkin index relabel`."""
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
-    with _edit(path) as index:
+    with show.busy(f"changing {path}"), _edit(path) as index:
         changed = index.relabel(to, **asked)
     tell(index, f"relabelled {references(changed)} {to!r}", as_json, relabelled=changed)
 
@@ -134,8 +135,8 @@ def one_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge(path: Path, other: Path, *, renumber: bool, keep_calibration: bool, as_json: bool) -> None:
     """`nearkin index merge`."""
-    theirs = load(index_folder(other))
-    with _edit(path) as index:
+    with show.busy(f"merging {other} into {path}"), _edit(path) as index:
+        theirs = load(index_folder(other))
         moved = index.merge(theirs, renumber=renumber, keep_calibration=keep_calibration)
     tell(index, f"merged {references(len(moved))}", as_json, ids={str(old): new for old, new in moved.items()})
 
@@ -144,7 +145,8 @@ def verify(path: Path, *, as_json: bool) -> None:
     """`nearkin index verify`."""
     folder = index_folder(path)
     checks = [{"what": "every file is as it was written", "problem": ""}]
-    checks += [asdict(check) for check in load(folder).verify()]
+    with show.busy(f"checking {path}"):
+        checks += [asdict(check) for check in load(folder).verify()]
     if as_json:
         show.print_json(checks)
     else:
@@ -157,8 +159,9 @@ def verify(path: Path, *, as_json: bool) -> None:
 
 def export(path: Path, output: Path, *, as_json: bool) -> None:
     """`nearkin index export`."""
-    index = load(index_folder(path))
-    index.export(output)
+    with show.busy(f"writing {output}"):
+        index = load(index_folder(path))
+        index.export(output)
     if as_json:
         show.print_json({"path": str(output), "references": len(index)})
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from nearkin.errors import UsageError, listing
 from nearkin.index import Index
 from nearkin.indexes import edit_index, load_index
 from nearkin.run import load_run
-from nearkin.training.watch import watching
 
 
 def build(
@@ -36,19 +34,19 @@ def build(
     check_alpha(alpha)
     if path.exists():
         raise UsageError(f"{path}: exists already. 'nearkin index add' adds to it; else choose another name.")
-    index = load_run(run, plugin_files=plugins).index
     parts = parted(listed([images]), "train", "calibrate") if images else {}
     held_out = parted(listed([calibrate]), "calibrate") if calibrate else parts
-    if parts:
-        index = index.blank()
-    with bars(index):
+    with show.busy(f"building {path}") as told:
+        index = load_run(run, plugin_files=plugins).index
+        index = index.blank() if parts else index
+        index.on_embed = told
         if parts:
             index.add(**given(parts["train"]))
         if held_out.get("calibrate"):
             index.calibrate(**given(held_out["calibrate"]))
-    if alpha is not None:
-        index.recalibrate(alpha)
-    index.save(path)
+        if alpha is not None:
+            index.recalibrate(alpha)
+        index.save(path)
     tell(index, f"built {path}", as_json, path=str(path))
 
 
@@ -63,7 +61,8 @@ def add(
 ) -> None:
     """`nearkin index add`."""
     items = parted(listed(images, label, group), "train")["train"]
-    with edit_index(path, plugin_files=plugins) as index, bars(index):
+    with show.busy(f"adding to {path}") as told, edit_index(path, plugin_files=plugins) as index:
+        index.on_embed = told
         ids = index.add(**given(items))
     _tell_copies(index, ids)
     tell(index, f"added {references(len(ids))}", as_json, ids=ids)
@@ -92,7 +91,8 @@ def calibrate(
     """`nearkin index calibrate`."""
     check_alpha(alpha)
     items = parted(listed(images, label, group), "calibrate")["calibrate"] if images else []
-    with edit_index(path, plugin_files=plugins) as index, bars(index):
+    with show.busy(f"calibrating {path}") as told, edit_index(path, plugin_files=plugins) as index:
+        index.on_embed = told
         if items:
             index.calibrate(**given(items), alpha=alpha)
         else:
@@ -117,7 +117,8 @@ def query(
     check_alpha(alpha)
     wanted = filter_of(where) if where else None
     opened = edit_index if record else _opened
-    with opened(path, plugin_files=plugins) as index, bars(index):
+    with show.busy(f"asking {path}") as told, opened(path, plugin_files=plugins) as index:
+        index.on_embed = told
         answers = index.query(list(images), k=k, alpha=alpha, where=wanted, record=record)
     show.print_answers(list(map(str, images)), answers, as_json=as_json)
 
@@ -143,14 +144,6 @@ def check_alpha(alpha: float | None) -> None:
     """`UsageError` where it is no share."""
     if alpha is not None and not 0 < alpha < 1:
         raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
-
-
-@contextmanager
-def bars(index: Index) -> Iterator[None]:
-    """A bar while images are embedded, once that takes a while."""
-    with watching(None) as eyes:
-        index.on_embed = partial(eyes.progress, "embedding images")
-        yield
 
 
 # ------------------------------------------------------------------------------------------ labelled images

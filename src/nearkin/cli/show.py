@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearkin.contracts import Answer
+from nearkin.training.watch import BAR_AFTER_SECONDS
 
 STATUSES = ("known", "ambiguous", "unknown", "undecided")
 """As answers are counted; undecided is the status `None`."""
@@ -20,6 +24,22 @@ STATUSES = ("known", "ambiguous", "unknown", "undecided")
 def message(text: str) -> None:
     """A line for people, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr once this takes a while; it moves where it is told how many of how many are done."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        task = bars.add_task(text, total=None, visible=False)
+        shown = threading.Timer(BAR_AFTER_SECONDS, bars.update, [task], {"visible": True})
+        shown.daemon = True
+        shown.start()
+        try:
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+        finally:
+            shown.cancel()
 
 
 def print_json(value: Any) -> None:
