@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearkin.index import Index as Index
     from nearkin.indexes import edit_index as edit_index
     from nearkin.indexes import load_index as load_index
+    from nearkin.plugins import engine as engine
     from nearkin.plugins import load_registries as load_registries
     from nearkin.run import Run as Run
     from nearkin.run import load_run as load_run
@@ -30,6 +31,7 @@ _HOME = {
     "Options": "nearkin.contracts",
     "Run": "nearkin.run",
     "edit_index": "nearkin.indexes",
+    "engine": "nearkin.plugins",
     "evaluate": "nearkin.evaluation",
     "hookimpl": "nearkin.hookspecs",
     "load_index": "nearkin.indexes",
@@ -48,6 +50,7 @@ __all__ = [
     "Run",
     "__version__",
     "edit_index",
+    "engine",
     "evaluate",
     "hookimpl",
     "load_index",

@@ -12,15 +12,16 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from filelock import FileLock, Timeout
 
 from nearkin.errors import DamagedError, WorkFailed
+from nearkin.streams import in_place, write_hashed
 
 MANIFEST = "manifest.json"
 SAVING = ".saving.lock"
@@ -35,6 +36,9 @@ CHECKSUM = re.compile(rb'\{\n "checksum": "([0-9a-f]{64})",\n')
 """How a manifest begins: keys are sorted, so its checksum comes first and covers all that follows."""
 
 T = TypeVar("T")
+AnyBytes = TypeVar("AnyBytes", bytes, memoryview)
+Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
+"""A file's bytes, or what writes them piece by piece where they are many."""
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -82,13 +86,16 @@ class Bundle:
     meta: Mapping[str, Any]
     """The manifest's own content."""
     files: Mapping[str, bytes]
+    mapped: Mapping[str, memoryview]
+    """Those that were asked for in place."""
+    version: int
     state: str
     """What tells this state of the folder from every other: its manifest's checksum."""
 
 
 def save_bundle(
     folder: Path,
-    files: Mapping[str, bytes],
+    files: Mapping[str, Content],
     meta: Mapping[str, Any],
     *,
     format_name: str,
@@ -122,19 +129,30 @@ def explaining(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _save(folder: Path, files: Mapping[str, bytes], body: Mapping[str, Any], fixed_names: bool) -> None:
+def _save(folder: Path, files: Mapping[str, Content], body: Mapping[str, Any], fixed_names: bool) -> None:
     entries: dict[str, dict[str, Any]] = {}
     try:
-        for name, data in files.items():
-            digest = sha256(data)
-            stem, dot, ending = name.partition(".")
-            on_disk = name if fixed_names else f"{stem}-{digest[:16]}{dot}{ending}"
-            write_atomic(folder / on_disk, data)
-            entries[name] = {"file": on_disk, "sha256": digest, "size": len(data)}
+        for name, content in files.items():
+            entries[name] = _written(folder, name, content, fixed_names)
         write_manifest(folder, {**body, "files": entries})
     finally:
         if not fixed_names:
             _remove_unlisted(folder)
+
+
+def _written(folder: Path, name: str, content: Content, fixed_name: bool) -> dict[str, Any]:
+    """One file on disk, and what the manifest says of it."""
+    if isinstance(content, bytes):
+        digest, size = sha256(content), len(content)
+    else:
+        temporary, digest, size = write_hashed(folder, name, content)
+    stem, dot, ending = name.partition(".")
+    on_disk = name if fixed_name else f"{stem}-{digest[:16]}{dot}{ending}"
+    if isinstance(content, bytes):
+        write_atomic(folder / on_disk, content)
+    else:
+        temporary.replace(folder / on_disk)
+    return {"file": on_disk, "sha256": digest, "size": size}
 
 
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
@@ -168,8 +186,8 @@ def _remove_unlisted(folder: Path) -> None:
                 path.unlink()
 
 
-def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, Any]:
-    """The manifest, once its checksum, format and version are confirmed."""
+def read_manifest(folder: Path, *, format_name: str, version: int, older: Collection[int] = ()) -> dict[str, Any]:
+    """The manifest, once its checksum, format and version are confirmed. `older` versions the caller migrates."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DamagedError(f"{folder}: there is no {MANIFEST}, so this is no {format_name}, or it was never finished.")
@@ -183,7 +201,7 @@ def read_manifest(folder: Path, *, format_name: str, version: int) -> dict[str, 
         raise DamagedError(f"{path}: its checksum agrees, but it is no manifest that nearkin wrote. Refused.")
     if body.get("format") != format_name:
         raise DamagedError(f"{path}: this is a {body.get('format')}, not a {format_name}.")
-    if body.get("version") != version:
+    if body.get("version") not in {version, *older}:
         raise DamagedError(
             f"{path}: format version {body.get('version')}; this nearkin reads version {version}. "
             "Open it with the nearkin that wrote it."
@@ -206,27 +224,41 @@ def _is_entry(entry: Any) -> bool:
     return {key: type(value) for key, value in entry.items()} == {"file": str, "sha256": str, "size": int}
 
 
-def read_bundle(folder: Path, *, format_name: str, version: int) -> Bundle:
-    """Everything the manifest names, or an error that names the file that is missing, cut or changed."""
+def read_bundle(
+    folder: Path, *, format_name: str, version: int, older: Collection[int] = (), mapped: Collection[str] = ()
+) -> Bundle:
+    """Everything the manifest names, or an error that names the file that is missing, cut or changed.
+
+    `older`: versions that the caller migrates. `mapped`: files that may be larger than memory, given in place.
+    """
 
     def read(body: Mapping[str, Any]) -> Bundle:
-        files = {name: read_confirmed(folder, entry) for name, entry in body["files"].items()}
-        return Bundle(meta=body["meta"], files=files, state=body["checksum"])
+        entries = body["files"].items()
+        files = {name: read_confirmed(folder, entry) for name, entry in entries if name not in mapped}
+        views = {name: map_confirmed(folder, entry) for name, entry in entries if name in mapped}
+        return Bundle(body["meta"], files, views, version=body["version"], state=body["checksum"])
 
-    return read_whole(folder, read, format_name=format_name, version=version)
+    return read_whole(folder, read, format_name=format_name, version=version, older=older)
 
 
-def read_whole(folder: Path, read: Callable[[Mapping[str, Any]], T], *, format_name: str, version: int) -> T:
+def read_whole(
+    folder: Path,
+    read: Callable[[Mapping[str, Any]], T],
+    *,
+    format_name: str,
+    version: int,
+    older: Collection[int] = (),
+) -> T:
     """What `read` makes of the manifest's body and the files it names, all of one state.
 
     A writer may replace the state meanwhile and remove its files: then the new state is read instead.
     """
-    body = read_manifest(folder, format_name=format_name, version=version)
+    body = read_manifest(folder, format_name=format_name, version=version, older=older)
     for _ in range(MOST_STATES_MET):
         try:
             return read(body)
         except DamagedError:
-            newer = read_manifest(folder, format_name=format_name, version=version)
+            newer = read_manifest(folder, format_name=format_name, version=version, older=older)
             if newer == body:
                 raise
             body = newer
@@ -235,6 +267,15 @@ def read_whole(folder: Path, read: Callable[[Mapping[str, Any]], T], *, format_n
 
 def read_confirmed(folder: Path, entry: Mapping[str, Any]) -> bytes:
     """One listed file: its size checked before it is read, its hash before it is handed out."""
+    return _confirmed(folder, entry, Path.read_bytes)
+
+
+def map_confirmed(folder: Path, entry: Mapping[str, Any]) -> memoryview:
+    """The same, in place."""
+    return _confirmed(folder, entry, in_place)
+
+
+def _confirmed(folder: Path, entry: Mapping[str, Any], read: Callable[[Path], AnyBytes]) -> AnyBytes:
     name = str(entry["file"])
     if name != Path(name).name:
         raise DamagedError(f"{folder / MANIFEST}: names a file outside its folder ({name!r}); refused.")
@@ -243,10 +284,10 @@ def read_confirmed(folder: Path, entry: Mapping[str, Any]) -> bytes:
         raise DamagedError(f"{path}: missing. The manifest lists it; restore it from a copy.")
     try:
         size = path.stat().st_size
-        data = path.read_bytes() if size == entry["size"] else b""
+        data = read(path) if size == entry["size"] else None
     except FileNotFoundError as error:
         raise DamagedError(f"{path}: went away while it was read.") from error
-    if size != entry["size"]:
+    if data is None:
         raise DamagedError(f"{path}: {size} bytes, but the manifest says {entry['size']}. Restore it from a copy.")
     if sha256(data) != entry["sha256"]:
         raise DamagedError(f"{path}: changed since it was written (its sha256 disagrees). Restore it from a copy.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nearkin.contracts import Embed
 from nearkin.index import Index, edit, load
 from nearkin.model import load_model
-from nearkin.plugins import load_registries
+from nearkin.plugins import engine_of, load_registries
+from nearkin.registry import Registries
 from nearkin.run import index_folder, load_run
 
 
@@ -36,7 +38,11 @@ def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: I
         return load_run(path, plugins=plugins, plugin_files=plugin_files).index
     plugins, plugin_files = tuple(plugins), tuple(plugin_files)
 
-    def embed_for(files: Mapping[str, bytes]) -> Embed:
-        return load_model(files, load_registries(*plugins, files=plugin_files), str(path)).embed
+    @cache
+    def registries() -> Registries:
+        return load_registries(*plugins, files=plugin_files)
 
-    return load(folder, embed_for)
+    def embed_for(files: Mapping[str, bytes]) -> Embed:
+        return load_model(files, registries(), str(path)).embed
+
+    return load(folder, embed_for, engine_for=lambda type, options: engine_of(registries(), type, options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +19,7 @@ from nearkin import components, hookspecs
 from nearkin.contracts import (
     API_VERSION,
     Component,
+    EngineChoice,
     Factory,
     Kind,
     Metric,
@@ -59,6 +60,20 @@ def load_registries(*plugins: Any, entry_points: bool = True, files: Iterable[Pa
     for file in files:
         _add_given(registries, _import_file(Path(file)), Path(file).name)
     return registries
+
+
+def engine(
+    type: str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = (), **options: Any
+) -> EngineChoice:
+    """An index engine by name, built in or a plugin's, for `Index(..., engine=nearkin.engine("flat"))`."""
+    return engine_of(load_registries(*plugins, files=plugin_files), type, options)
+
+
+def engine_of(registries: Registries, type: str, options: Mapping[str, Any]) -> EngineChoice:
+    """The registered engine of that name, with these options."""
+    from nearkin.index.engines.choice import chosen
+
+    return chosen(registries.engine.get(type), options)
 
 
 def _core_version() -> str:

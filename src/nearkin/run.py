@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from nearkin.errors import DamagedError, NearkinError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.parsing import parsing
-from nearkin.plugins import load_registries
+from nearkin.plugins import engine_of, load_registries
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
 
@@ -156,7 +156,12 @@ class Run:
         """The run's index, ready for queries."""
         from nearkin.index import load
 
-        index = load(self.folder.index, embed=self.model.embed, model_files=self.model.files)
+        index = load(
+            self.folder.index,
+            embed=self.model.embed,
+            model_files=self.model.files,
+            engine_for=partial(engine_of, self.registries),
+        )
         self._require_own("index", index.model_digest)
         return index
 

@@ -175,7 +175,7 @@ def test_verify_says_what_it_looked_at_and_ends_with_4_where_something_is_wrong(
     assert done.code == 4
     assert "WRONG stored calibration scores" in done.out
     assert "Recalibrate" in done.err
-    file = next(Path(built).glob("references-*.json"))
+    file = next(Path(built).glob("calibration-*.json"))
     file.write_bytes(file.read_bytes()[:-2])
     done = nearkin("index", "verify", built)
     assert (done.code, file.name in done.err) == (4, True)

@@ -77,14 +77,18 @@ def save_for_ever(says: Connection, folder: Path, first_step: int, naive: bool) 
                 index.save(folder)
 
 
-def save_naively(folder: Path, content: Mapping[str, bytes], body: Mapping[str, Any], fixed_names: bool) -> None:
+def save_naively(
+    folder: Path, content: Mapping[str, files.Content], body: Mapping[str, Any], fixed_names: bool
+) -> None:
     """What people write who have not lost a file yet: every file in its place, one after the other."""
     entries = {}
     for name, data in content.items():
         stem, dot, ending = name.partition(".")
         in_place = f"{stem}-{'0' * 16}{dot}{ending}"
-        (folder / in_place).write_bytes(data)
-        entries[name] = {"file": in_place, "sha256": files.sha256(data), "size": len(data)}
+        with (folder / in_place).open("wb") as file:
+            file.write(data) if isinstance(data, bytes) else data(file)
+        written = (folder / in_place).read_bytes()
+        entries[name] = {"file": in_place, "sha256": files.sha256(written), "size": len(written)}
     (folder / files.MANIFEST).write_bytes(files._with_checksum({**body, "files": entries}))
 
 

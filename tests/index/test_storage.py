@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +15,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 
-from nearkin import files as files_module
 from nearkin.errors import DamagedError, IndexCallError
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.index import Index, load, save
 from nearkin.index import storage as storage_module
+from nearkin.index.tensors import read_tensors, write_tensors
 
 Draw = Callable[..., Any]
 
 
 def rewritten(folder: Path, name: str, data: bytes | None, **meta: Any) -> None:
     """A bundle whose hashes agree, but which no index would have written."""
-    bundle = read_bundle(folder, format_name="nearkin index", version=1)
+    bundle = read_bundle(folder, format_name="nearkin index", version=2)
     files = {**bundle.files, name: data}
     kept = {key: value for key, value in files.items() if value is not None}
-    save_bundle(folder, kept, {**bundle.meta, **meta}, format_name="nearkin index", version=1)
+    save_bundle(folder, kept, {**bundle.meta, **meta}, format_name="nearkin index", version=2)
 
 
 @pytest.mark.parametrize(("metric", "rule"), [("l1", "nearest"), ("l2", "prototype"), ("cosine", "attention")])
@@ -71,7 +74,7 @@ def test_the_model_goes_along_and_comes_back(embed: Any, tmp_path: Path) -> None
 
 
 def test_model_files_named_as_the_indexs_own_are_refused(make: Callable[..., Index], tmp_path: Path) -> None:
-    index = make(model_files=lambda: {"references.json": b""})
+    index = make(model_files=lambda: {"calibration.json": b""})
     with pytest.raises(IndexCallError, match="named as the index's own"):
         index.save(tmp_path / "x")
 
@@ -124,24 +127,72 @@ def test_every_byte_of_the_manifest_counts(make: Callable[..., Index], tmp_path:
 
 VECTORS = np.ones((30, 3), np.float32)
 TEXTS = ("labels", "groups", "sources", "digests")
-IDS, TRAINED = np.arange(30), np.zeros(30, bool)
+IDS = np.arange(30)
+OFFSETS = np.arange(4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vectors": None},
+        {"vectors": VECTORS[:9]},
+        {"vectors": VECTORS * np.nan},
+        {"vectors": VECTORS.astype("i4")},
+        {"vectors": VECTORS[:, :2]},
+        {"ids": IDS[::-1]},
+        {"ids": IDS - 1},
+        {"ids": IDS // 2},
+        {"trained": np.zeros(29, bool)},
+        {"trained": np.full(30, 2, np.uint8).view(bool)},
+        {"labels.codes": np.full(30, 3, np.int32)},
+        {"labels.codes": np.full(30, -1, np.int32)},
+        {"labels.codes": np.zeros(30, np.int32)},
+        {"labels.bytes": np.frombuffer(b"cba", np.uint8)},
+        {"labels.bytes": np.frombuffer(b"aac", np.uint8)},
+        {"labels.bytes": np.frombuffer(b"a\xffc", np.uint8)},
+        {"labels.bytes": np.frombuffer("aä".encode(), np.uint8)},
+        {"labels.offsets": OFFSETS + 1},
+        {"labels.offsets": OFFSETS[::-1]},
+        {"labels.offsets": np.array([0, 2, 1, 3])},
+        {"labels.offsets": OFFSETS[:0]},
+        {"sources.offsets": OFFSETS},
+    ],
+    ids=str,
+)
+def test_columns_that_no_index_wrote_are_refused_though_their_hash_agrees(
+    change: dict[str, Any], make: Callable[..., Index], tmp_path: Path
+) -> None:
+    make().save(tmp_path)
+    columns = read_tensors(
+        read_bundle(tmp_path, format_name="nearkin index", version=2).files["references.safetensors"]
+    )
+    changed = {name: column for name, column in {**columns, **change}.items() if column is not None}
+    file = io.BytesIO()
+    write_tensors(changed, file)
+    rewritten(tmp_path, "references.safetensors", file.getvalue())
+    with pytest.raises(DamagedError, match=r"references-[0-9a-f]*\.safetensors|references\.safetensors"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("at", range(0, 700, 7))
+def test_a_header_that_no_index_wrote_is_refused_or_read_as_it_says(
+    at: int, make: Callable[..., Index], tmp_path: Path
+) -> None:
+    make().save(tmp_path)
+    data = read_bundle(tmp_path, format_name="nearkin index", version=2).files["references.safetensors"]
+    rewritten(tmp_path, "references.safetensors", data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :])
+    with contextlib.suppress(DamagedError):
+        load(tmp_path).query(VECTORS[0])
 
 
 @pytest.mark.parametrize(
     ("name", "data"),
     [
         ("references.safetensors", b"no tensors"),
-        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS[:9], "ids": IDS, "trained": TRAINED})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS * np.nan, "ids": IDS, "trained": TRAINED})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS.astype("f8"), "ids": IDS, "trained": TRAINED})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS[::-1].copy(), "trained": TRAINED})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS, "ids": IDS - 1, "trained": TRAINED})),
-        ("references.safetensors", save_tensors({"vectors": VECTORS[:, :2].copy(), "ids": IDS, "trained": TRAINED})),
-        ("references.json", b"[]"),
-        ("references.json", to_json({name: ["a"] for name in TEXTS})),
-        ("references.json", to_json({name: [1] * 30 for name in TEXTS})),
-        ("references.json", b"{" * 100_000),
+        ("references.safetensors", b""),
+        ("references.safetensors", (2**62).to_bytes(8, "little") + b"{}"),
+        ("references.safetensors", (10**5).to_bytes(8, "little") + b"[" * 10**5),
+        ("references.safetensors", (2).to_bytes(8, "little") + b"{}"),
         ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:, 0] * np.inf})),
         ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:7, 0].copy()})),
         ("calibration.json", b"null"),
@@ -149,7 +200,7 @@ IDS, TRAINED = np.arange(30), np.zeros(30, bool)
         ("trained.json", b"7"),
         ("trained.json", b"[7]"),
     ],
-)  # fmt: skip
+)
 def test_what_no_index_wrote_is_refused_though_its_hash_agrees(
     name: str, data: bytes, make: Callable[..., Index], tmp_path: Path
 ) -> None:
@@ -160,7 +211,17 @@ def test_what_no_index_wrote_is_refused_though_its_hash_agrees(
 
 
 @pytest.mark.parametrize(
-    "meta", [{"metric": "euclid"}, {"dim": "3"}, {"alpha": 2.0}, {"k": 0}, {"more": 1}, {"next_id": 3}]
+    "meta",
+    [
+        {"metric": "euclid"},
+        {"dim": "3"},
+        {"alpha": 2.0},
+        {"k": 0},
+        {"more": 1},
+        {"next_id": 3},
+        {"engine": 7},
+        {"engine": {"type": "flat", "options": {}}},
+    ],
 )
 def test_settings_that_no_index_has_are_refused(
     meta: dict[str, Any], make: Callable[..., Index], tmp_path: Path
@@ -173,18 +234,18 @@ def test_settings_that_no_index_has_are_refused(
 
 def test_a_file_that_the_manifest_does_not_list_is_missed(make: Callable[..., Index], tmp_path: Path) -> None:
     make().save(tmp_path)
-    rewritten(tmp_path, "faiss.index", None)
-    with pytest.raises(DamagedError, match=r"lists no faiss\.index"):
+    rewritten(tmp_path, "engine.bin", None)
+    with pytest.raises(DamagedError, match=r"lists no engine\.bin"):
         load(tmp_path)
 
 
 @pytest.mark.parametrize("cached", [b"IxM2 and nothing", b"", b"IxF2"])
-def test_what_the_cache_holds_decides_nothing(
+def test_what_the_engine_kept_decides_nothing(
     cached: bytes, make: Callable[..., Index], draw: Draw, tmp_path: Path
 ) -> None:
     index = make()
     index.save(tmp_path)
-    rewritten(tmp_path, "faiss.index", cached)
+    rewritten(tmp_path, "engine.bin", cached)
     assert load(tmp_path).query(draw("a", 3, 5)) == index.query(draw("a", 3, 5))
 
 
@@ -230,20 +291,24 @@ def test_a_crash_at_any_write_leaves_the_old_state_whole(
     old, new = make(), make()
     new.add(draw("a", 2, 30), ["a", "b"])
     new.calibrate(draw("a", 30, 31), ["a"] * 30)
-    queries, written = draw("a", 5, 32), files_module.write_atomic
-    n_writes = len(storage_module.OWN) + 1
-    for crash_at in range(n_writes):
+    queries, flush = draw("a", 5, 32), os.fsync
+    flushes: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", flushes.append)
+        new.save(tmp_path / "counted")
+    assert len(flushes) > len(storage_module.OWN)
+    for crash_at in range(len(flushes) - 1):  # the last one is that of the folder, after the manifest's rename
         folder = tmp_path / str(crash_at)
         old.save(folder)
-        calls = iter(range(n_writes))
+        calls = iter(range(len(flushes)))
 
-        def crashing(path: Path, data: bytes, calls: Any = calls, crash_at: int = crash_at) -> None:
+        def crashing(descriptor: int, calls: Any = calls, crash_at: int = crash_at) -> None:
             if next(calls) == crash_at:
                 raise CrashedError
-            written(path, data)
+            flush(descriptor)
 
         with monkeypatch.context() as patched:
-            patched.setattr(files_module, "write_atomic", crashing)
+            patched.setattr(os, "fsync", crashing)
             with pytest.raises(CrashedError):
                 new.save(folder)
         assert load(folder).query(queries) == old.query(queries)

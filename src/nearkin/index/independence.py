@@ -19,8 +19,8 @@ SAME = 1e-6
 
 def check_independent(calibration: Calibration, references: References, trained: Trained, metric: Metric) -> None:
     """Raise `IndexCallError`, by name, where any trained the model, is a reference, or shares a group with either."""
-    referenced = set(references.digests) - {""}
-    groups = set(references.groups) - {""}
+    referenced = references.digests.distinct() - {""}
+    groups = references.groups.distinct() - {""}
     bare = np.array([digest == "" for digest in calibration.digests], dtype=bool)
     as_trained = np.zeros(len(calibration), dtype=bool)
     if bare.any() and len(trained.vectors):
@@ -60,7 +60,7 @@ def check_labels(calibration: Calibration, references: References) -> None:
 def _equals_reference(calibration: Calibration, references: References, metric: Metric) -> NDArray[np.bool_]:
     """(m,) whether an item's embedding is a reference's, where the digests of the two cannot tell."""
     same = np.zeros(len(calibration), dtype=bool)
-    unnamed = np.array([digest == "" for digest in references.digests], dtype=bool)
+    unnamed = references.digests.empty
     for item_named in (False, True):
         items = np.array([i for i, d in enumerate(calibration.digests) if bool(d) == item_named], dtype=np.int64)
         others = references.vectors[unnamed] if item_named else references.vectors

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric
 from nearkin.errors import IndexCallError, WorkFailed
 from nearkin.index import calibrating, lifecycle, merging, reembedding, storage
-from nearkin.index.engines import engine_choice
+from nearkin.index.engines import built_in
 from nearkin.index.inputs import named_texts
 from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.questions import Questions
@@ -50,7 +50,7 @@ class Index(Questions):
         engine: EngineChoice | str = "flat",
     ) -> None:
         settings = Settings(metric, class_rule, dim, alpha, k)
-        self._engine = engine if isinstance(engine, EngineChoice) else engine_choice(engine)
+        self._engine = engine if isinstance(engine, EngineChoice) else built_in(engine)
         made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
         model = ModelLink(embed, model_files, model_digest)
         trained = Trained.empty(dim, trained_digests, trained_groups)
@@ -230,7 +230,6 @@ class Index(Questions):
             )
 
     def _contents(self, with_model: bool) -> storage.Contents:
-        import faiss
 
         state = self._state
         return storage.Contents(
@@ -238,20 +237,30 @@ class Index(Questions):
             references=state.references,
             calibration=state.calibration,
             trained=state.trained,
-            faiss=faiss.serialize_index(self.faiss).tobytes(),
+            engine=self._engine_file(),
             model=state.model.files() if with_model and state.model.files else {},
             model_digest=self.model_digest,
             history=state.history,
         )
 
+    def _engine_file(self) -> storage.EngineFile:
+        engine = self._state.searcher.engine
+        options = self._engine.options.model_dump(mode="json", by_alias=True)
+        return storage.EngineFile(self._engine.type, options, engine.fingerprint, engine.write)
+
     @classmethod
-    def from_contents(cls, contents: storage.Contents, model: ModelLink, origin: tuple[Path, str]) -> Index:
+    def from_contents(
+        cls, contents: storage.Contents, engine: EngineChoice, model: ModelLink, origin: tuple[Path, str]
+    ) -> Index:
         """The index that a folder held."""
-        index = cls(**asdict(contents.settings))
-        references = contents.references
-        engine = index._state.searcher.engine.holding(references.ids, references.vectors)
-        searcher = Searcher(references, engine, index.metric)
-        held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
+        index = cls(**asdict(contents.settings), engine=engine)
+        references, calibration, empty = contents.references, contents.calibration, index._state.searcher.engine
+        assert isinstance(contents.engine.content, memoryview), "these contents were read"
+        made = empty.opened(contents.engine.content, references.ids, references.vectors)
+        if made.fingerprint != contents.engine.fingerprint:
+            calibration = calibration.stale(set(calibration.labels))
+        searcher = Searcher(references, made, index.metric)
+        held = (references, calibration, contents.trained, searcher, model, contents.history)
         index._state, index._origin = State(contents.settings, *held), origin
         return index
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nearkin.contracts import Embed, Embedded, FloatArray, IntArray, Metric
 from nearkin.errors import DataError, IndexCallError, listing
+from nearkin.index.distances import CHUNK, row_chunks
 
 LARGEST = 1e15
 """Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
@@ -124,18 +125,25 @@ def vector_problems(vectors: FloatArray, dim: int, metric: Metric) -> list[str]:
     """What is wrong with (n, d) embeddings, rows named."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         return [f"embeddings of {vectors.shape[-1]} dimensions; this index holds {dim}."]
-    finite = np.isfinite(vectors).all(axis=1)
-    huge = finite & (np.abs(vectors) > LARGEST).any(axis=1)
-    zero = ~vectors.any(axis=1) if metric == "cosine" else np.zeros(len(vectors), dtype=bool)
-    return [
-        f"{_rows(rows)} {what}"
-        for rows, what in (
-            (~finite, "NaN or infinite numbers. Look at the images, or at the model's training."),
-            (huge, f"numbers beyond {LARGEST:g}. Scale the embeddings down."),
-            (zero, "nothing but zeros, which has no direction to compare by cosine."),
-        )
-        if np.any(rows)
-    ]
+    largest = _largest(vectors)
+    finite = np.isfinite(largest)
+    wrong = (
+        (~finite, "NaN or infinite numbers. Look at the images, or at the model's training."),
+        (finite & (largest > LARGEST), f"numbers beyond {LARGEST:g}. Scale the embeddings down."),
+        (
+            (largest == 0) & (metric == "cosine"),
+            "nothing but zeros, which has no direction to compare by cosine.",
+        ),
+    )
+    return [f"{_rows(rows)} {what}" for rows, what in wrong if rows.any()]
+
+
+def _largest(vectors: FloatArray) -> FloatArray:
+    """(n, d) -> (n,) the largest size of each row, NaN where it holds one. In pieces: there may be millions."""
+    largest = np.empty(len(vectors), dtype=np.float32)
+    for rows in row_chunks(len(vectors), vectors.shape[1], CHUNK):
+        np.abs(vectors[rows]).max(axis=1, out=largest[rows])
+    return largest
 
 
 def _rows(which: Any) -> str:
@@ -179,14 +187,19 @@ def id_problems(ids: Sequence[Any], n: int, taken: IntArray) -> list[str]:
     wrong = [repr(i) for i in ids if isinstance(i, bool) or not isinstance(i, (int, np.integer))]
     if wrong:
         return [f"ids are whole numbers, but there is {listing(wrong)}."]
-    present = set(taken.tolist())
     found = {
         "below 0 or above 2^63 - 1": [i for i in ids if not 0 <= i <= LARGEST_ID],
         "given twice": [i for i, count in Counter(ids).items() if count > 1],
-        "in the index already; remove them first, or leave ids out": [i for i in ids if i in present],
+        "in the index already; remove them first, or leave ids out": _taken(ids, taken),
     }
     problems = [f"ids: {listing(map(str, which))} {_is(which)} {what}." for what, which in found.items() if which]
     return problems + ([f"ids: {len(ids)} given for {n} items."] if len(ids) != n else [])
+
+
+def _taken(ids: Sequence[Any], taken: IntArray) -> list[Any]:
+    """Those of the ids that are taken."""
+    possible = [i for i in ids if 0 <= i <= LARGEST_ID]
+    return [i for i, there in zip(possible, np.isin(np.array(possible, dtype=np.int64), taken), strict=True) if there]
 
 
 def _is(values: Sequence[Any]) -> str:

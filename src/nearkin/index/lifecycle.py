@@ -44,7 +44,7 @@ def _remember_new(state: State, references: References, new_ids: Sequence[int]) 
     rows = np.flatnonzero(references.trained & np.isin(references.ids, new_ids))
     if not len(rows):
         return state
-    digests, groups = ([texts[row] for row in rows] for texts in (references.digests, references.groups))
+    digests, groups = ([texts[row] for row in rows.tolist()] for texts in (references.digests, references.groups))
     return replace(state, trained=state.trained.joined(references.vectors[rows], digests, groups))
 
 
@@ -56,7 +56,7 @@ def remove(
 ) -> tuple[State, int]:
     """Without those that exactly one of ids, labels, groups names; and how many went."""
     _, positions = _chosen(state.references, "remove", {"ids": ids, "labels": labels, "groups": groups})
-    gone = [state.references.labels[place] for place in positions]
+    gone = list(state.references.labels.take(positions))
     left = state.references.without(positions)
     changed = state.with_references(left, state.references.ids[positions], gone)
     return changed.noted("remove", len(positions), gone), len(positions)
@@ -87,10 +87,10 @@ def relabel(
     refuse(text_problems("to", [to], 1))
     references, calibration = state.references, state.calibration
     what, positions = _chosen(references, "relabel", {"ids": ids, "labels": labels, "groups": groups})
-    positions = np.array([place for place in positions if references.labels[place] != to], dtype=np.int64)
+    positions = positions[~references.labels.take(positions).among([to])]
     if not len(positions):
         return state, 0
-    old = [references.labels[place] for place in positions]
+    old = list(references.labels.take(positions))
     renamed = what == "labels" and len(set(old)) == 1 and to not in {*references.classes, *calibration.labels}
     moved = calibration.relabelled(set(old), to, still_fresh=renamed) if what == "labels" else calibration
     same_vectors = np.zeros(0, dtype=np.int64)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from nearkin.contracts import Embed
+from nearkin.contracts import Embed, EngineChoice
+from nearkin.index.engines import built_in
 from nearkin.index.index import Index
 from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.storage import holds_model, read
@@ -15,6 +17,10 @@ from nearkin.index.writing import writing
 
 EmbedFor = Callable[[Mapping[str, bytes]], Embed]
 """The model's files as saved -> what embeds images."""
+
+
+EngineFor = Callable[[str, Mapping[str, Any]], EngineChoice]
+"""An engine's name and options as saved -> the engine."""
 
 
 def save(index: Index, folder: Path | str, with_model: bool = True) -> None:
@@ -28,11 +34,12 @@ def load(
     *,
     embed: Embed | None = None,
     model_files: ModelFiles | None = None,
+    engine_for: EngineFor = built_in,
 ) -> Index:
     """An index as it was saved; `DamagedError` where a file is not as it was written.
 
     The model comes from `embed` and `model_files` where given (a run has its own), else `embed_for` makes it from
-    the files that were saved along, if any were.
+    the files that were saved along, if any were. `engine_for` knows the engines of plugins too.
     """
     folder = Path(folder)
     contents = read(folder)
@@ -41,9 +48,9 @@ def load(
         embed = embed_for(kept)
     if kept and model_files is None:
         model_files = partial(dict, kept)
-    return Index.from_contents(
-        contents, ModelLink(embed, model_files, contents.model_digest), (folder.resolve(), contents.state)
-    )
+    engine = engine_for(contents.engine.type, contents.engine.options)
+    model = ModelLink(embed, model_files, contents.model_digest)
+    return Index.from_contents(contents, engine, model, (folder.resolve(), contents.state))
 
 
 @contextmanager

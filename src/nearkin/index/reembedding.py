@@ -16,6 +16,7 @@ from nearkin.index.independence import check_independent
 from nearkin.index.inputs import OnEmbed, read, refuse, vector_problems
 from nearkin.index.searcher import Searcher
 from nearkin.index.state import State
+from nearkin.index.texts import Packed
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _with_vectors(
     refuse(vector_problems(vectors, settings.dim, settings.metric))
     n = len(state.references)
     flags = np.array([digest in target.trained.digests for digest in digests[:n]], dtype=bool)
-    references = replace(state.references, vectors=vectors[:n], digests=tuple(digests[:n]), trained=flags)
+    references = replace(state.references, vectors=vectors[:n], digests=Packed.of(digests[:n]), trained=flags)
     rows = np.flatnonzero(flags)
     groups = [references.groups[row] for row in rows]
     trained = target.trained.joined(references.vectors[rows], [digests[row] for row in rows.tolist()], groups)

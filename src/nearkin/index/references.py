@@ -1,8 +1,11 @@
-"""The reference store: labelled embeddings, the truth that caches are rebuilt from. Never changed, only replaced."""
+"""The reference store: labelled embeddings, the truth that caches are rebuilt from. Never changed, only replaced.
+
+Its arrays may lie in a file that is mapped into memory: it may be larger than memory, and costs none that is private.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray, IntArray, Metric
 from nearkin.errors import did_you_mean, listing
 from nearkin.index.inputs import LARGEST_ID, id_problems, refuse, text_problems, vector_problems
+from nearkin.index.texts import Coded, Packed
 
 TEXTS = ("labels", "groups", "sources", "digests")
 
@@ -25,11 +29,11 @@ class References:
     """(n, d)"""
     ids: IntArray
     """(n,) ascending."""
-    labels: tuple[str, ...]
-    groups: tuple[str, ...]
+    labels: Coded
+    groups: Coded
     """Empty text: a group of its own."""
-    sources: tuple[str, ...]
-    digests: tuple[str, ...]
+    sources: Packed
+    digests: Packed
     """Empty text: given as an embedding, so the image cannot be recognised."""
     trained: NDArray[np.bool_]
     """(n,) whether it trained the model."""
@@ -43,8 +47,10 @@ class References:
     @classmethod
     def empty(cls, dim: int) -> References:
         """None yet."""
-        vectors = np.zeros((0, dim), dtype=np.float32)
-        return cls(vectors, np.zeros(0, dtype=np.int64), (), (), (), (), np.zeros(0, dtype=bool))
+        vectors, ids = np.zeros((0, dim), dtype=np.float32), np.zeros(0, dtype=np.int64)
+        none: tuple[str, ...] = ()
+        texts = (Coded.of(none), Coded.of(none), Packed.of(none), Packed.of(none))
+        return cls(vectors, ids, *texts, np.zeros(0, dtype=bool))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,13 +60,17 @@ class References:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """(c,) the labels there are, sorted."""
-        return tuple(sorted(set(self.labels)))
+        return self.labels.words
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """(n,) each label's place in `classes`."""
+        return self.labels.codes
 
     @cached_property
-    def codes(self) -> IntArray:
-        """(n,) each label's place in `classes`."""
-        code_of = {label: code for code, label in enumerate(self.classes)}
-        return np.array([code_of[label] for label in self.labels], dtype=np.int64)
+    def code_of(self) -> dict[str, int]:
+        """A label's place in `classes`."""
+        return {label: code for code, label in enumerate(self.classes)}
 
     @cached_property
     def by_class(self) -> IntArray:
@@ -115,43 +125,49 @@ class References:
         return self._joined(vectors, np.array(new_ids, dtype=np.int64), given, np.array(flags, dtype=bool))
 
     def _joined(
-        self, vectors: FloatArray, ids: IntArray, given: dict[str, Sequence[str]], trained: NDArray[np.bool_]
+        self, vectors: FloatArray, ids: IntArray, given: Mapping[str, Sequence[str]], trained: NDArray[np.bool_]
     ) -> tuple[References, list[int]]:
-        all_ids = np.concatenate([self.ids, ids])
-        order = np.argsort(all_ids)
-        texts = {name: (*getattr(self, name), *map(str, values)) for name, values in given.items()}
         joined = References(
-            vectors=np.concatenate([self.vectors, vectors])[order],
-            ids=all_ids[order],
-            trained=np.concatenate([self.trained, trained])[order],
+            vectors=np.concatenate([self.vectors, vectors]),
+            ids=np.concatenate([self.ids, ids]),
+            trained=np.concatenate([self.trained, trained]),
             next_id=max(self.next_id, min(int(ids.max(initial=-1)) + 1, LARGEST_ID)),
-            **{name: tuple(values[i] for i in order) for name, values in texts.items()},
+            **{name: getattr(self, name).joined(given[name]) for name in TEXTS},
         )
-        return joined, ids.tolist()
+        in_order = bool((np.diff(joined.ids) > 0).all())
+        return joined if in_order else joined.take(np.argsort(joined.ids)), ids.tolist()
 
     def positions(self, what: str, wanted: Iterable[Any]) -> IntArray:
         """(m,) positions of the `ids`, `labels` or `groups` wanted; each one that is not there is an error."""
-        there = self.ids.tolist() if what == "ids" else getattr(self, what)
-        names = set(there) - {""} if what == "groups" else set(there)
         asked = list(dict.fromkeys(wanted))
+        if what == "ids":
+            return self._positions_of_ids(asked)
+        texts: Coded = getattr(self, what)
+        names = texts.distinct() - ({""} if what == "groups" else set())
         missing = [name for name in asked if name not in names]
-        if what == "ids" and missing:
-            refuse([f"ids: the index holds no {listing(map(str, missing))}."])
         refuse(f"{what}: the index holds no {name!r}.{did_you_mean(str(name), names)}" for name in missing)
-        chosen = set(asked)
-        return np.array([place for place, value in enumerate(there) if value in chosen], dtype=np.int64)
+        return np.flatnonzero(texts.among(asked))
+
+    def _positions_of_ids(self, asked: Sequence[Any]) -> IntArray:
+        whole = [isinstance(one, (int, np.integer)) and 0 <= one <= LARGEST_ID for one in asked]
+        there = np.isin([one if is_whole else -1 for one, is_whole in zip(asked, whole, strict=True)], self.ids)
+        missing = [str(one) for one, found in zip(asked, there, strict=True) if not found]
+        refuse([f"ids: the index holds no {listing(missing)}."] if missing else [])
+        return np.flatnonzero(np.isin(self.ids, np.array(asked, dtype=np.int64)))
 
     def relabelled(self, positions: IntArray, to: str) -> References:
         """All, those at (m,) positions under the label `to`."""
-        labels = list(self.labels)
-        for place in positions.tolist():
-            labels[place] = to
-        return replace(self, labels=tuple(labels))
+        return replace(self, labels=self.labels.with_text(positions, to))
 
     def without(self, positions: IntArray) -> References:
         """All but those at (m,) positions."""
         keep = np.ones(len(self), dtype=bool)
         keep[positions] = False
-        kept = np.flatnonzero(keep)
-        texts: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in kept) for name in TEXTS}
-        return replace(self, vectors=self.vectors[kept], ids=self.ids[kept], trained=self.trained[kept], **texts)
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, positions: IntArray) -> References:
+        """Those at (m,) positions, in that order."""
+        columns: dict[str, Any] = {name: getattr(self, name).take(positions) for name in TEXTS}
+        return replace(
+            self, vectors=self.vectors[positions], ids=self.ids[positions], trained=self.trained[positions], **columns
+        )

@@ -4,47 +4,60 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from nearkin.errors import DamagedError, IndexCallError, listing
-from nearkin.files import LOCK_SUFFIX, MANIFEST, read_bundle, read_manifest, save_bundle, to_json
+from nearkin.files import LOCK_SUFFIX, MANIFEST, Content, read_bundle, read_manifest, save_bundle, to_json
 from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
 from nearkin.index.calibration import Calibration
 from nearkin.index.history import Event, from_lines, to_lines
-from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
-from nearkin.index.references import TEXTS as REFERENCE_TEXTS
+from nearkin.index.inputs import refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.settings import Settings
+from nearkin.index.stored import migrated, read_references, tensor, write_references
 from nearkin.index.trained import Trained
 from nearkin.parsing import bounded_tensors, parsing
 
-FORMAT, VERSION = "nearkin index", 1
-REFERENCES, REFERENCE_TEXTS_FILE = "references.safetensors", "references.json"
+FORMAT, VERSION, OLDER = "nearkin index", 2, (1,)
+REFERENCES = "references.safetensors"
 CALIBRATION, CALIBRATION_TEXTS_FILE = "calibration.safetensors", "calibration.json"
 TRAINED, TRAINED_TEXTS_FILE = "trained.safetensors", "trained.json"
-FAISS = "faiss.index"
+ENGINE = "engine.bin"
 HISTORY = "history.jsonl"
 """Indexes of the first weeks have none."""
 OWN = frozenset(
     {
         HISTORY,
         REFERENCES,
-        REFERENCE_TEXTS_FILE,
         CALIBRATION,
         CALIBRATION_TEXTS_FILE,
         TRAINED,
         TRAINED_TEXTS_FILE,
-        FAISS,
+        ENGINE,
     }
 )
+OWN_ONCE = frozenset({"references.json", "faiss.index"})
+"""Of format 1."""
 A_BUNDLE_WRITES = re.compile(rf"manifest\.json|.+-[0-9a-f]{{16}}(\..*)?|\..+\.tmp|\..+{re.escape(LOCK_SUFFIX)}")
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """Which engine an index has, and what it wrote."""
+
+    type: str
+    options: Mapping[str, Any]
+    fingerprint: str
+    """Of the engine that the calibration was scored through."""
+    content: Callable[[BinaryIO], None] | memoryview
+    """What writes it; or, where it was read, the file in place."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +68,7 @@ class Contents:
     references: References
     calibration: Calibration
     trained: Trained
-    faiss: bytes
-    """The cache, as FAISS wrote it."""
+    engine: EngineFile
     model: Mapping[str, bytes] = field(default_factory=dict)
     """The model's files, where the index takes them along."""
     model_digest: str = ""
@@ -71,21 +83,25 @@ def write(folder: Path, contents: Contents) -> None:
     clash = sorted(OWN & set(contents.model))
     if clash:
         raise IndexCallError(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
-    references, calibration = contents.references, contents.calibration
-    vectors, ids, trained = references.vectors, references.ids, references.trained
-    files = {
-        REFERENCES: save({"vectors": vectors, "ids": ids, "trained": trained}),
-        REFERENCE_TEXTS_FILE: to_json({name: getattr(references, name) for name in REFERENCE_TEXTS}),
+    calibration, engine = contents.calibration, contents.engine
+    assert callable(engine.content), "an engine that was opened writes itself again"
+    files: dict[str, Content] = {
+        REFERENCES: partial(write_references, contents.references),
         CALIBRATION: save({"vectors": calibration.vectors, "scores": calibration.scores}),
         CALIBRATION_TEXTS_FILE: to_json(
             {name: getattr(calibration, name) for name in CALIBRATION_TEXTS} | {"fresh": sorted(calibration.fresh)}
         ),
         TRAINED: save({"vectors": contents.trained.vectors}),
         TRAINED_TEXTS_FILE: to_json({name: sorted(getattr(contents.trained, name)) for name in ("digests", "groups")}),
-        FAISS: contents.faiss,
         HISTORY: to_lines(contents.history),
+        ENGINE: engine.content,
     }
-    meta = {**asdict(contents.settings), "next_id": references.next_id, "model": contents.model_digest}
+    meta = {
+        **asdict(contents.settings),
+        "next_id": contents.references.next_id,
+        "model": contents.model_digest,
+        "engine": {"type": engine.type, "options": dict(engine.options), "fingerprint": engine.fingerprint},
+    }
     save_bundle(folder, {**files, **contents.model}, meta, format_name=FORMAT, version=VERSION)
 
 
@@ -102,36 +118,37 @@ def check_folder(folder: Path) -> None:
         )
     if MANIFEST in there:
         try:
-            read_manifest(folder, format_name=FORMAT, version=VERSION)
+            read_manifest(folder, format_name=FORMAT, version=VERSION, older=OLDER)
         except DamagedError as error:
             raise IndexCallError(f"{error}\nNothing was saved over it. Save into another folder.") from error
 
 
 def read(folder: Path) -> Contents:
     """What a folder holds, every file confirmed. `DamagedError` names the file that is not as it was written."""
-    bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
-    missing = sorted(OWN - {HISTORY} - set(bundle.files))
+    bundle = read_bundle(folder, format_name=FORMAT, version=VERSION, older=OLDER, mapped={REFERENCES, ENGINE})
+    if bundle.version == 1:
+        bundle = migrated(folder, bundle)
+    missing = sorted(OWN - {HISTORY, *bundle.files, *bundle.mapped})
     if missing:
         raise DamagedError(f"{folder / MANIFEST}: lists no {listing(missing)}, so this is not a whole index.")
-    files = bundle.files
     with parsing(folder / MANIFEST):
         meta = dict(bundle.meta)
-        next_id, model_digest = int(meta.pop("next_id")), str(meta.pop("model"))
+        next_id, model_digest, said = int(meta.pop("next_id")), str(meta.pop("model")), meta.pop("engine")
         settings = Settings(**meta)
-    references = _references(folder, files, settings, next_id)
-    calibration = _calibration(folder, files, settings, references)
-    trained = _trained(folder, files, settings)
-    model = {name: data for name, data in files.items() if name not in OWN}
+        engine = EngineFile(str(said["type"]), dict(said["options"]), str(said["fingerprint"]), bundle.mapped[ENGINE])
+    with parsing(folder / REFERENCES):
+        references = read_references(bundle.mapped[REFERENCES], settings, next_id)
+    calibration = _calibration(folder, bundle.files, settings, references)
+    trained = _trained(folder, bundle.files, settings)
+    model = {name: data for name, data in bundle.files.items() if name not in OWN}
     with parsing(folder / HISTORY):
-        history = from_lines(files.get(HISTORY, b""))
-    return Contents(
-        settings, references, calibration, trained, files[FAISS], model, model_digest, history, bundle.state
-    )
+        history = from_lines(bundle.files.get(HISTORY, b""))
+    return Contents(settings, references, calibration, trained, engine, model, model_digest, history, bundle.state)
 
 
 def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Trained:
     with parsing(folder / TRAINED):
-        vectors = _tensor(load(bounded_tensors(files[TRAINED])), "vectors", np.float32, 2)
+        vectors = tensor(load(bounded_tensors(files[TRAINED])), "vectors", np.float32, 2)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
     with parsing(folder / TRAINED_TEXTS_FILE):
         said = json.loads(files[TRAINED_TEXTS_FILE])
@@ -141,24 +158,10 @@ def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Tr
         return Trained(vectors, frozenset(said["digests"]), frozenset(said["groups"]))
 
 
-def _references(folder: Path, files: Mapping[str, bytes], settings: Settings, next_id: int) -> References:
-    with parsing(folder / REFERENCES):
-        tensors = load(bounded_tensors(files[REFERENCES]))
-        vectors = _tensor(tensors, "vectors", np.float32, 2)
-        ids, trained = _tensor(tensors, "ids", np.int64, 1), _tensor(tensors, "trained", np.bool_, 1)
-        refuse(vector_problems(vectors, settings.dim, settings.metric))
-        refuse(id_problems(ids.tolist(), len(vectors), np.zeros(0, dtype=np.int64)))
-        if len(trained) != len(vectors) or (np.diff(ids) <= 0).any() or next_id < ids.max(initial=0):
-            raise ValueError("its tensors do not belong together.")
-    with parsing(folder / REFERENCE_TEXTS_FILE):
-        texts = _texts(json.loads(files[REFERENCE_TEXTS_FILE]), REFERENCE_TEXTS, len(vectors))
-    return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, **texts)
-
-
 def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, references: References) -> Calibration:
     with parsing(folder / CALIBRATION):
         tensors = load(bounded_tensors(files[CALIBRATION]))
-        vectors, scores = _tensor(tensors, "vectors", np.float32, 2), _tensor(tensors, "scores", np.float32, 1)
+        vectors, scores = tensor(tensors, "vectors", np.float32, 2), tensor(tensors, "scores", np.float32, 1)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
         if len(scores) != len(vectors) or not (np.isfinite(scores) & (scores >= 0)).all():
             raise ValueError("its scores are not one distance an item.")
@@ -172,13 +175,6 @@ def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, r
     return Calibration(vectors=vectors, scores=scores, fresh=fresh, **texts)
 
 
-def _tensor(tensors: Mapping[str, NDArray[Any]], name: str, dtype: Any, dims: int) -> NDArray[Any]:
-    tensor = tensors[name]
-    if tensor.dtype != dtype or tensor.ndim != dims:
-        raise ValueError(f"{name} is {tensor.dtype} of {tensor.ndim} dimensions.")
-    return tensor
-
-
 def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:
     refuse(problem for name in names for problem in text_problems(name, said[name], n))
     return {name: tuple(said[name]) for name in names}
@@ -188,9 +184,10 @@ def written(folder: Path) -> str:
     """Names the state that a folder holds now; empty where it holds no index."""
     if not (folder / MANIFEST).exists():
         return ""
-    return str(read_manifest(folder, format_name=FORMAT, version=VERSION)["checksum"])
+    return str(read_manifest(folder, format_name=FORMAT, version=VERSION, older=OLDER)["checksum"])
 
 
 def holds_model(folder: Path) -> bool:
     """Whether the model was saved along."""
-    return not OWN.issuperset(read_manifest(folder, format_name=FORMAT, version=VERSION)["files"])
+    files = read_manifest(folder, format_name=FORMAT, version=VERSION, older=OLDER)["files"]
+    return not (OWN | OWN_ONCE).issuperset(files)

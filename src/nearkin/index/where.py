@@ -14,6 +14,7 @@ from nearkin.contracts import Promise
 from nearkin.errors import IndexCallError, did_you_mean
 from nearkin.index.inputs import refuse
 from nearkin.index.references import References
+from nearkin.index.texts import Coded, Packed
 
 Where: TypeAlias = Mapping[str, str | Iterable[str]]
 """`{"label": ["covid", "normal"], "source": "ward-3/*"}`: one of the texts for each key, and all the keys."""
@@ -52,16 +53,15 @@ def chosen(references: References, wanted: Mapping[str, Sequence[str]]) -> NDArr
     return np.asarray(keep)
 
 
-def _passed(key: str, texts: Sequence[str], values: Sequence[str]) -> NDArray[np.bool_]:
-    there = set(values) - ({""} if key == "group" else set())
+def _passed(key: str, texts: Sequence[str], values: Coded | Packed) -> NDArray[np.bool_]:
+    there = values.distinct() - ({""} if key == "group" else set())
     matched = {text: _matching(key, text, there) for text in texts}
     refuse(
         f"where: the index holds no {key} {text!r}.{did_you_mean(text, there)}"
         for text, found in matched.items()
         if not found
     )
-    names = set().union(*matched.values())
-    return np.fromiter((value in names for value in values), dtype=bool, count=len(values))
+    return values.among(set().union(*matched.values()))
 
 
 def _matching(key: str, text: str, there: set[str]) -> set[str]:

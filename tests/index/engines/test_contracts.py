@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearkin.contracts import Build, Engine
-from nearkin.index.engines import METRICS, engine_choice
+from nearkin.index.engines import METRICS, built_in
 from nearkin.testing import EngineContract
 
 
@@ -11,4 +11,4 @@ class TestFlat(EngineContract):
     metrics = METRICS
 
     def make(self, build: Build) -> Engine:
-        return engine_choice("flat").make(build)
+        return built_in("flat").make(build)

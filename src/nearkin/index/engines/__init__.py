@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from nearkin.contracts import Build, Component, Engine, EngineChoice, Options
 from nearkin.errors import IndexCallError, did_you_mean
+from nearkin.index.engines.choice import chosen
 from nearkin.index.engines.options import FlatOptions
 from nearkin.registry import CORE
 
@@ -29,12 +32,12 @@ BUILT_IN: Mapping[str, Component] = {
 }
 
 
-def engine_choice(type: str, options: Options | None = None) -> EngineChoice:
-    """A built-in engine by its name, with its own defaults; `IndexCallError` for any other name."""
+def built_in(type: str, options: Mapping[str, Any] = MappingProxyType({})) -> EngineChoice:
+    """A built-in engine by its name; `IndexCallError` for any other name, or for options that it does not take."""
     component = BUILT_IN.get(type.removeprefix(f"{CORE}:"))
     if component is None:
         raise IndexCallError(
             f"engine {type!r}: there is no such built-in engine.{did_you_mean(type, BUILT_IN)} "
-            "One of a plugin is handed over as an EngineChoice."
+            "One of a plugin is chosen by nearkin.engine(NAME, ...)."
         )
-    return EngineChoice(component.name, options or component.options(), component.factory, component.metrics)
+    return chosen(component, options)

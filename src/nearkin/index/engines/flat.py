@@ -66,7 +66,8 @@ class FlatEngine:
         return Hits(found[0], found[1], found[2], beyond)
 
     def write(self, file: BinaryIO) -> None:
-        """Nothing: the store holds it all."""
+        """Its name alone: the store holds the rest."""
+        file.write(b"flat\n")
 
     def opened(self, data: memoryview, ids: IntArray, vectors: FloatArray) -> FlatEngine:
         """Another; there is nothing to read."""
