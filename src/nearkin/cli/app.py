@@ -174,6 +174,20 @@ def runs_list(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     look.runs(runs, as_json=as_json)
 
 
+@data_app.command("check")
+def data_check(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    picture: Annotated[Optional[Path], typer.Option(help="A PNG of the suspects to write.")] = None,  # noqa: UP045
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Look for copies, leaks, shortcuts and bad files in a recipe's images. Exit code 1 where there is a problem."""
+    from nearkin.cli import check
+
+    check.data_check(recipe, overrides or [], picture=picture, plugins=plugin or [], as_json=as_json)
+
+
 @data_app.command("preview")
 def data_preview(
     recipe: RecipeName,

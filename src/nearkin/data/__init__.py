@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nearkin.data.copies import group_copies
 from nearkin.data.images import BadImage, Picture, decode, fit
 from nearkin.data.items import Item
+from nearkin.data.looks import look_at
+from nearkin.data.near_copies import find_pairs, leaks
 from nearkin.data.preview import pair_sheet
 from nearkin.data.sources import Source, open_source
 from nearkin.data.splits import Dataset, split_items
@@ -34,4 +38,14 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     """
     source = open_source(options)
     items = group_copies(source.items)
-    return source, split_items(items, options, seed if options.seed is None else options.seed)
+    dropped = find_leaks(source) if options.drop_leaks else ()
+    kept = [item for item in items if item.key not in set(dropped)]
+    dataset = split_items(kept, options, seed if options.seed is None else options.seed)
+    return source, replace(dataset, dropped=dropped)
+
+
+def find_leaks(source: Source) -> tuple[str, ...]:
+    """Keys of the test images that another split of the source holds a copy of, or one that looks the same."""
+    # What cannot be decoded is told when the images are stored.
+    looks, _ = look_at(source, source.items)
+    return leaks(find_pairs(looks))

@@ -35,6 +35,8 @@ class Dataset:
     """Images by label, of labels that have no role."""
     select_classes: tuple[str, ...] = ()
     """The classes of select where these are not the known ones: they train nothing."""
+    dropped: tuple[str, ...] = ()
+    """Keys of test images that were left out as leaks (`data.drop_leaks`)."""
 
     @property
     def unused(self) -> int:
@@ -55,6 +57,9 @@ class Dataset:
         """What a user should hear about items that are not used."""
         said = [f"{n} images of {label!r}" for label, n in sorted(self.left_out.items())]
         notes = [f"left out, neither known nor unknown: {listing(said)}."] if said else []
+        if self.dropped:
+            told = listing(self.dropped, most=50)
+            notes.append(f"left out of test, as another split holds the same image ({len(self.dropped)}): {told}.")
         if self.unused:
             notes.append(f"in no split, of known or unknown classes: {self.unused} images.")
         return notes

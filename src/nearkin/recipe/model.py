@@ -56,6 +56,9 @@ class DataOptions(Options):
     extra_classes: ExtraClassesOptions | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
+    drop_leaks: bool = False
+    """Leaves out test images that another split of the source holds a copy of, or one that looks the same: the rule of
+    `nearkin data check`, which sees pixels alone."""
     held_out_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws select and calibrate first and by itself, so that they stay while `seed` draws other shots from the rest:
     for a warm start, whose base must never have seen them. Left out: train is drawn first, all by `seed`."""

@@ -1,0 +1,50 @@
+"""`nearkin data check`: what is wrong with a recipe's images, before anything learns from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from nearkin.cli import show
+from nearkin.datacheck import Report, check_source, suspects
+from nearkin.errors import DataError, UsageError, listing
+from nearkin.plugins import load_registries
+from nearkin.recipe import read_recipe
+from nearkin.recipe.shipped import find_recipe
+from nearkin.training.watch import watching
+
+
+class DataProblems(DataError):
+    """The check found some; all were told."""
+
+
+def data_check(
+    recipe: str, overrides: Sequence[str], *, picture: Path | None, plugins: Sequence[Path], as_json: bool
+) -> None:
+    """Print the report; raise where it holds a problem, so that CI fails."""
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UsageError(f"--picture {picture}: it is a PNG file; end its name in .png.")
+    read = read_recipe(find_recipe(recipe), load_registries(files=plugins), overrides)
+    with watching(None) as eyes:
+        report = check_source(read.data, read.seed, partial(eyes.progress, "looking at images"))
+    print(json.dumps(report.as_json(), indent=2) if as_json else told(report))
+    if picture is not None:
+        suspects(report).save(picture)
+        show.message(f"the suspects: {picture}")
+    if report.problems:
+        raise DataProblems(f"{len(report.problems)} problems: {listing(f.what for f in report.problems)}.")
+
+
+def told(report: Report) -> str:
+    """The report for a terminal."""
+    lines = [f"{label}: {', '.join(f'{n} {split}' for split, n in by.items())}" for label, by in report.counts.items()]
+    lines += ["", "sizes: " + listing(f"{size} ({n})" for size, n in report.sizes.items()), ""]
+    lines += [f"{finding.level.upper()}  {finding.what}: {finding.message}" for finding in report.findings]
+    if report.leaks:
+        lines += [
+            "",
+            f"data.drop_leaks would leave out {len(report.leaks)} test images: {listing(report.leaks, most=50)}",
+        ]
+    return "\n".join(lines)

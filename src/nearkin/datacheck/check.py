@@ -1,0 +1,111 @@
+"""The whole check of a source: every finding, in one report."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nearkin.data import BadImage, Item, Source, open_source, split_items
+from nearkin.data.looks import Look, look_at
+from nearkin.data.near_copies import ALIKE, find_pairs, leaks
+from nearkin.datacheck.copies import copy_findings
+from nearkin.datacheck.findings import Finding
+from nearkin.datacheck.giveaways import giveaway_findings
+from nearkin.errors import DataError, listing
+from nearkin.recipe.model import DataOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Counts, and every finding, problems first."""
+
+    counts: dict[str, dict[str, int]]
+    """Images by label, then by the source's split."""
+    sizes: dict[str, int]
+    """Images by size, channels and bits, as they are on disk."""
+    findings: tuple[Finding, ...]
+    leaks: tuple[str, ...]
+    """Test images that another split holds a copy of, or one that looks the same: what `data.drop_leaks` drops."""
+    looks: tuple[Look, ...]
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """Those that make figures or labels wrong."""
+        return tuple(finding for finding in self.findings if finding.level == "problem")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "counts": self.counts,
+            "sizes": self.sizes,
+            "leaks": list(self.leaks),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def check_source(
+    options: DataOptions, seed: int = 0, progress: Callable[[int, int], None] | None = None, *, likeness: float = ALIKE
+) -> Report:
+    """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
+    source = open_source(options)
+    report = check_items(source, source.items, progress, likeness=likeness)
+    return _with(report, _split_findings(source.items, options, seed))
+
+
+def check_items(
+    source: Source,
+    items: Sequence[Item],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    likeness: float = ALIKE,
+) -> Report:
+    """Check a source's images themselves; nothing is drawn, nothing is trained but small linear classifiers."""
+    looks, bad = look_at(source, items, progress)
+    pairs = find_pairs(looks, likeness)
+    findings = [*_unreadable(bad, len(items)), *_parted(items), *copy_findings(pairs), *giveaway_findings(looks)]
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for (label, split), n in sorted(Counter((item.label, item.split or "unmarked") for item in items).items()):
+        counts[label][split] = n
+    sizes = Counter(f"{x.width}x{x.height}, {x.channels} channels, {x.bits} bits" for x in looks)
+    report = Report(dict(counts), dict(sizes.most_common()), (), leaks(pairs), tuple(looks))
+    return _with(report, findings)
+
+
+def _with(report: Report, findings: Sequence[Finding]) -> Report:
+    together = sorted([*report.findings, *findings], key=lambda finding: finding.level != "problem")
+    return Report(report.counts, report.sizes, tuple(together), report.leaks, report.looks)
+
+
+def _unreadable(bad: Sequence[BadImage], total: int) -> list[Finding]:
+    if not bad:
+        return []
+    message = f"{len(bad)} of {total} files cannot be used: {listing(map(str, bad))}"
+    return [Finding("problem", "unreadable_files", message, keys=tuple(image.source for image in bad))]
+
+
+def _parted(items: Sequence[Item]) -> list[Finding]:
+    """Groups (patients) on both sides of the source's own split."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        if item.group != item.key:
+            sides[item.group].add(item.split or "train")
+    parted = sorted(group for group, splits in sides.items() if len(splits) > 1)
+    if not parted:
+        return []
+    message = (
+        f"{len(parted)} groups (patients) stand in more than one split: {listing(parted)}. "
+        "Give every image of a group the same split."
+    )
+    keys = tuple(item.key for item in items if item.group in set(parted))
+    return [Finding("problem", "groups_in_two_splits", message, keys=keys)]
+
+
+def _split_findings(items: Sequence[Item], options: DataOptions, seed: int) -> list[Finding]:
+    """Whether the recipe's counts can be drawn."""
+    try:
+        split_items(items, options, seed if options.seed is None else options.seed)
+    except DataError as error:
+        return [Finding("problem", "splits_cannot_be_drawn", str(error))]
+    return []
