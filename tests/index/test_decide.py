@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nearkin.contracts import Answer
 from nearkin.index import Index
@@ -152,3 +154,38 @@ def test_answers_of_a_batch_are_those_of_single_queries(make: Callable[..., Inde
         index = make(metric=metric, class_rule=rule)
         queries = np.concatenate([draw("a", 15, 1), draw("b", 15, 2)])
         assert index.query(queries) == [index.query(query) for query in queries]
+
+
+@given(
+    items=st.dictionaries(st.sampled_from("abc"), st.integers(1, 25), max_size=3),
+    touched=st.sets(st.sampled_from("abc")),
+    alpha=st.sampled_from([0.02, 0.05, 0.1, 0.3, 0.6]),
+    asked=st.sets(st.sampled_from("abc"), min_size=1),
+    x=st.floats(-40, 100, width=32),
+)
+@settings(deadline=None, max_examples=150)
+def test_a_status_is_what_the_p_values_and_the_promise_say_and_never_more(
+    items: dict[str, int], touched: set[str], alpha: float, asked: set[str], x: float
+) -> None:
+    index = Index(metric="l1", class_rule="nearest", dim=1)
+    index.add(np.array([[0], [30], [60]], np.float32), list("abc"))
+    for label, n in items.items():
+        index.calibrate(np.arange(1, n + 1, dtype=np.float32)[:, None] + 0.5 + 30 * "abc".index(label), [label] * n)
+    for label in touched:
+        index.add(np.array([[30 * "abc".index(label) - 0.25]], np.float32), [label])
+    answer = index.query(np.array([x], np.float32), alpha=alpha, where={"label": sorted(asked)})
+    calibrated = {c for c in asked if c not in touched and 1 / (items.get(c, 0) + 1) <= alpha}
+    assert set(answer.promise.uncalibrated) == asked - calibrated
+    assert set(answer.promise.stale) == asked & touched & set(items)
+    assert set(answer.p_values) == calibrated
+    fitting = {c for c in calibrated if answer.p_values[c] > alpha}
+    assert answer.label == min(asked, key=lambda c: (answer.distances[c], c))
+    if answer.label not in calibrated:
+        assert answer.status == ("ambiguous" if fitting else None)
+        assert "is uncalibrated" in answer.reason
+    elif fitting:
+        assert answer.status == ("known" if fitting == {answer.label} else "ambiguous")
+    else:
+        assert answer.status == "unknown"
+    assert (answer.promise.way is None) == (not calibrated)
+    assert all(repr(c) in answer.reason for c in {*fitting, answer.label})
