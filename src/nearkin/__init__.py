@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nearkin.contracts import Options as Options
     from nearkin.errors import NearkinError as NearkinError
     from nearkin.evaluation import evaluate as evaluate
+    from nearkin.experiments import compare as compare
     from nearkin.hookspecs import hookimpl as hookimpl
     from nearkin.index import Index as Index
     from nearkin.indexes import edit_index as edit_index
@@ -30,6 +31,7 @@ _HOME = {
     "NearkinError": "nearkin.errors",
     "Options": "nearkin.contracts",
     "Run": "nearkin.run",
+    "compare": "nearkin.experiments",
     "edit_index": "nearkin.indexes",
     "engine": "nearkin.plugins",
     "evaluate": "nearkin.evaluation",
@@ -49,6 +51,7 @@ __all__ = [
     "Options",
     "Run",
     "__version__",
+    "compare",
     "edit_index",
     "engine",
     "evaluate",

@@ -12,7 +12,7 @@ import nearkin
 from nearkin.contracts import Figure
 from nearkin.data import load_data
 from nearkin.errors import DataError, UsageError
-from nearkin.evaluation.measure import difference
+from nearkin.evaluation.differences import difference
 from nearkin.model import Model, build_model
 from nearkin.training.watch import Watch
 

@@ -81,6 +81,19 @@ def export(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Finished runs; the others less the first.")],
+    seed: Annotated[Optional[int], typer.Option(help="Draws the questions. Left out: the first run's.")] = None,  # noqa: UP045
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Ask runs the same questions: figures side by side, paired differences, baselines."""
+    from nearkin.cli import experiment
+
+    experiment.compare(runs, seed=seed, plugins=plugin or [], as_json=as_json)
+
+
+@app.command()
 def query(
     index: Annotated[Path, typer.Argument(help="A run, or a saved index.")],
     images: list[Path],

@@ -65,6 +65,17 @@ def figure_text(figure: dict[str, Any]) -> str:
     return f"{figure['value']:.3f}{interval}"
 
 
+def named(name: str, figure: dict[str, Any]) -> str:
+    """The figure's name, marked where lower is better."""
+    return f"{name} (lower is better)" if figure.get("better") == "lower" else name
+
+
+def chance_text(figure: dict[str, Any]) -> str:
+    """What chance scores; empty where nothing says so, as in figures that an older nearkin kept."""
+    chance = figure.get("chance")
+    return "" if chance is None else f"{chance:.3f}"
+
+
 def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
     """One row a figure, one column a view; then the notes of figures that could not be measured."""
     views = ["model", "pixels", "untrained", "model - pixels"]

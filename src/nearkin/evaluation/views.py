@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from nearkin.contracts import ClassRule, Compare, FloatArray, LabelledEmbeddings, Metric, View
-from nearkin.data import Dataset, ImageStore, Item
+from nearkin.data import Dataset, ImageStore, Item, load_data
 from nearkin.embeddings import EmbeddingCache
+from nearkin.errors import DamagedError, DataError
 from nearkin.index import Index
 from nearkin.model import build_model
 from nearkin.run import Run
 from nearkin.training.indexing import fill_index
 from nearkin.training.warm_start import Ancestor
+from nearkin.training.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,28 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     if run.recipe.init_from:
         Ancestor.of(run.recipe.init_from).give(untrained)
     yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *rules, untrained.compare)
+
+
+def views_of(run: Run, watch: Watch) -> list[View]:
+    """The run's test items in each of its spaces. `DataError` where it has none."""
+    dataset, store = reopen_data(run, watch)
+    if not dataset.items["test"]:
+        raise DataError(
+            f"{run.path}: no images are left to test on. Lower data.shots, select or calibrate; train anew."
+        )
+    return [view(space, run, dataset, store) for space in spaces(run, store)]
+
+
+def reopen_data(run: Run, watch: Watch) -> tuple[Dataset, ImageStore]:
+    """The run's data, drawn again; refused where it is not what the run was trained on."""
+    source, dataset = load_data(run.recipe.data, run.recipe.seed)
+    store = ImageStore.load(source, dataset.all_items(), run.model.input, partial(watch.progress, "reading images"))
+    if store.fingerprint(dataset) != run.facts["data"]:
+        raise DamagedError(
+            f"{run.path}: the images or labels changed since this run was trained (their fingerprint differs). "
+            "Put them back, or train anew."
+        )
+    return dataset, store
 
 
 def pixels(images: FloatArray) -> FloatArray:

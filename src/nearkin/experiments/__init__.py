@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from nearkin.experiments.comparison import compare
 from nearkin.experiments.repeat import Repeated, repeat
 from nearkin.experiments.summary import Mean, mean_over
 
-__all__ = ["Mean", "Repeated", "mean_over", "repeat"]
+__all__ = ["Mean", "Repeated", "compare", "mean_over", "repeat"]

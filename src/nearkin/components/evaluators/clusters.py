@@ -38,7 +38,7 @@ class Clusters:
         if not len(known):
             note = "No test image of a known class may be asked about."
             names = [*FIGURES, *(f"recall_{label}" for label in view.classes)]
-            return [Figure(name, None, note=note, details=details) for name in names]
+            return [Figure(name, None, note=note, details=details, better="higher") for name in names]
         labels = np.array([answer.label for answer in answers])[is_known]
         hits = labels == np.array(view.classes)[known.codes]
         rng = np.random.default_rng([view.seed, 2])
@@ -54,7 +54,7 @@ def _recall(label: str, code: int, hits: NDArray[np.bool_], weights: IntArray, k
     own = known.codes == code
     name = f"recall_{label}"
     if not own.any():
-        return Figure(name, None, note=f"No test image of class {label!r} may be asked about.")
+        return Figure(name, None, note=f"No test image of class {label!r} may be asked about.", better="higher")
     return share(name, hits[own], weights[:, own], known.where(own), note=f"{own.sum()} images.", better="higher")
 
 
@@ -65,7 +65,7 @@ def balanced(recalls: Sequence[Figure], hits: NDArray[np.bool_], weights: IntArr
     """
     missing = [figure.note for figure in recalls if figure.value is None]
     if missing:
-        return Figure(FIGURES[1], None, note=" ".join(missing))
+        return Figure(FIGURES[1], None, note=" ".join(missing), better="higher")
     own = known.codes[:, None] == np.arange(len(recalls))  # (n, c)
     replicates = (((weights * hits) @ own) / (weights @ own)).mean(axis=1)
     value = float(np.mean([figure.value for figure in recalls]))
