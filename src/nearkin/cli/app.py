@@ -47,17 +47,33 @@ def _root(
 
 @app.command()
 def train(
-    recipe: Annotated[Optional[str], typer.Argument(metavar="RECIPE", help="A recipe file or name.")] = None,  # noqa: UP045
-    overrides: Overrides = None,
-    resume: Annotated[Optional[Path], typer.Option("--resume", help="A run to continue.")] = None,  # noqa: UP045
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="RECIPE... [KEY=VALUE...]", help="Recipe files or names; settings for all of them."),
+    ] = None,
+    seeds: Annotated[Optional[int], typer.Option("--seeds", help="Train each with seeds 0 to N - 1.")] = None,  # noqa: UP045
+    leave_one_class_out: Annotated[
+        bool, typer.Option("--leave-one-class-out", help="Train once a class, which is then the unknown one.")
+    ] = False,
+    resume: Annotated[Optional[Path], typer.Option("--resume", help="A run or a sweep to continue.")] = None,  # noqa: UP045
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and images, train nothing.")] = False,
     runs: Runs = Path("runs"),
     plugin: Plugins = None,
+    as_json: Json = False,
 ) -> None:
-    """Train what a recipe asks for. The last line on stdout is the run folder."""
+    """Train what a recipe asks for; the last line on stdout is the run folder. Several in one go end in a table."""
     from nearkin.cli import work
 
-    work.train(recipe, overrides or [], resume=resume, dry_run=dry_run, runs=runs, plugins=plugin or [])
+    work.train(
+        words or [],
+        seeds=seeds,
+        leave_one_class_out=leave_one_class_out,
+        resume=resume,
+        dry_run=dry_run,
+        runs=runs,
+        plugins=plugin or [],
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -1,14 +1,17 @@
-"""The commands that measure or train more than once: compare."""
+"""The commands that measure or train more than once: compare, and train with several recipes or seeds."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearkin.cli import show
-from nearkin.errors import UsageError
+from nearkin.errors import UsageError, WorkFailed
+
+if TYPE_CHECKING:
+    from nearkin.experiments.sweeps import Sweep
 
 BASELINES = ("pixels", "untrained")
 
@@ -46,6 +49,82 @@ def print_comparison(result: dict[str, Any]) -> None:
         print(f"Of these neither way is better, so --json alone has them: {', '.join(others)}.")
 
 
+def is_sweep(folder: Path) -> bool:
+    """Whether `--resume` was given a sweep."""
+    from nearkin.experiments.sweeps import is_sweep
+
+    return is_sweep(folder)
+
+
+def resume_sweep(folder: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
+    """`nearkin train --resume SWEEP`."""
+    from nearkin.experiments.sweeps import resume_sweep
+
+    _print_sweep(resume_sweep(folder, plugin_files=plugins), as_json)
+
+
+def sweep(
+    recipes: Sequence[str],
+    overrides: Sequence[str],
+    *,
+    seeds: int | None,
+    leave_one_class_out: bool,
+    runs: Path,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """`nearkin train` with several recipes or seeds."""
+    from nearkin.experiments.sweeps import sweep
+
+    done = sweep(
+        recipes,
+        overrides=overrides,
+        seeds=seeds,
+        leave_one_class_out=leave_one_class_out,
+        plugin_files=plugins,
+        runs=runs,
+    )
+    _print_sweep(done, as_json)
+
+
+def _print_sweep(done: Sweep, as_json: bool) -> None:
+    """The table; `WorkFailed` where a training failed."""
+    from nearkin.experiments.tables import table
+
+    result = table(done)
+    if as_json:
+        show.print_json(result)
+    else:
+        _print_table(result)
+        print(done.path)
+    failed = [one for one in result["trainings"] if not one["finished"]]
+    if failed:
+        reasons = "\n".join(f"{one['recipe']}, seed {one['seed']}: {one['problem']}" for one in failed)
+        raise WorkFailed(f"{len(failed)} of {len(result['trainings'])} trainings failed:\n{reasons}")
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    """One block of rows a figure, one row a recipe."""
+    judged, others = judged_figures(result["figures"])
+    lines = []
+    for name, rows in judged.items():
+        for place, row in enumerate(rows):
+            heading = "" if place else show.named(name, row)
+            who = row["recipe"] if row["held_out"] is None else f"{row['recipe']} without {row['held_out']}"
+            if row["over"] == "classes":
+                who = f"{row['recipe']}, mean over classes"
+            values = [show.mean_text(row[view]) for view in ("model", "minus_first", *BASELINES)]
+            spread = "" if row["model"] is None else f"{row['model']['least']:.3f} to {row['model']['most']:.3f}"
+            draws = "" if row["model"] is None else str(row["model"]["draws"])
+            lines.append([heading, who, *values, spread, show.chance_text(row), draws])
+    headings = ["figure (95% over draws)", "recipe", "mean", "minus the first", *BASELINES, "worst to best", "chance"]
+    show.print_table([*headings, "draws"], lines)
+    for note in result["notes"]:
+        print(f"{note}.")
+    if others:
+        print(f"Of these neither way is better, so --json alone has them: {', '.join(others)}.")
+
+
 def judged_figures(figures: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """Rows by figure, of those that say which way is better; and the names of the others.
 
@@ -54,7 +133,7 @@ def judged_figures(figures: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], 
     names = Counter(name for by_name in figures.values() for name in by_name)
     judged, others = {}, []
     for evaluator, by_name in figures.items():
-        says = {name: any(row["model"]["better"] for row in rows) for name, rows in by_name.items()}
+        says = {name: any(_better(row) for row in rows) for name, rows in by_name.items()}
         for name, rows in by_name.items():
             full = f"{evaluator}: {name}" if names[name] > 1 else name
             if says[name] or not any(says.values()):
@@ -62,6 +141,11 @@ def judged_figures(figures: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], 
             else:
                 others.append(full)
     return judged, others
+
+
+def _better(row: dict[str, Any]) -> Any:
+    """Which way is better: said of the row in a sweep, of the figure in a comparison."""
+    return row["better"] if "better" in row else row["model"]["better"]
 
 
 def _minus_text(row: dict[str, Any], why_not: str) -> str:

@@ -70,6 +70,13 @@ def named(name: str, figure: dict[str, Any]) -> str:
     return f"{name} (lower is better)" if figure.get("better") == "lower" else name
 
 
+def mean_text(mean: dict[str, Any] | None) -> str:
+    """`0.931 [0.902, 0.957]`; the mean alone where one draw has no interval."""
+    if mean is None:
+        return ""
+    return f"{mean['value']:.3f}" + ("" if mean["low"] is None else f" [{mean['low']:.3f}, {mean['high']:.3f}]")
+
+
 def chance_text(figure: dict[str, Any]) -> str:
     """What chance scores; empty where nothing says so, as in figures that an older nearkin kept."""
     chance = figure.get("chance")

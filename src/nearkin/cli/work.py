@@ -13,30 +13,67 @@ from nearkin.recipe.shipped import find_recipe
 
 
 def train(
-    recipe: str | None,
-    overrides: Sequence[str],
+    words: Sequence[str],
     *,
+    seeds: int | None,
+    leave_one_class_out: bool,
     resume: Path | None,
     dry_run: bool,
     runs: Path,
     plugins: Sequence[Path],
+    as_json: bool,
 ) -> None:
-    """`nearkin train`."""
-    if (recipe is None) == (resume is None):
-        raise UsageError("nearkin train takes a recipe, or --resume RUN.")
-    if resume is not None and (overrides or dry_run):
-        raise UsageError("--resume continues a run as it was begun: it takes no overrides and no --dry-run.")
+    """`nearkin train`: one recipe, or a sweep."""
+    recipes = [word for word in words if "=" not in word]
+    overrides = [word for word in words if "=" in word]
+    if bool(recipes) == bool(resume):
+        raise UsageError("nearkin train takes a recipe or several, or --resume RUN.")
+    sweeps = len(recipes) > 1 or seeds is not None or leave_one_class_out
+    if resume is not None and (overrides or dry_run or sweeps):
+        raise UsageError("--resume continues as it was begun: it takes no overrides, no seeds and no --dry-run.")
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds {seeds}: it is how many, from seed 0 on; 1 or more.")
+    from nearkin.cli import experiment
+
     if dry_run:
-        _dry_run(str(recipe), overrides, plugins)
-        return
+        for recipe in recipes:
+            _dry_run(recipe, overrides, plugins)
+    elif resume is not None and experiment.is_sweep(resume):
+        experiment.resume_sweep(resume, plugins=plugins, as_json=as_json)
+    elif sweeps:
+        experiment.sweep(
+            recipes,
+            overrides,
+            seeds=seeds,
+            leave_one_class_out=leave_one_class_out,
+            runs=runs,
+            plugins=plugins,
+            as_json=as_json,
+        )
+    else:
+        _train_one(recipes, overrides, resume, runs, plugins, as_json)
+
+
+def _train_one(
+    recipes: Sequence[str],
+    overrides: Sequence[str],
+    resume: Path | None,
+    runs: Path,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """A run, begun or continued."""
     from nearkin.training import resume as resume_run
     from nearkin.training import train as train_run
 
     if resume is not None:
         run = resume_run(resume, plugin_files=plugins)
     else:
-        run = train_run(str(recipe), overrides=overrides, plugin_files=plugins, runs=runs)
-    print(run.path)
+        run = train_run(recipes[0], overrides=overrides, plugin_files=plugins, runs=runs)
+    if as_json:
+        show.print_json({"run": str(run.path)})
+    else:
+        print(run.path)
 
 
 def _dry_run(recipe: str, overrides: Sequence[str], plugins: Sequence[Path]) -> None:

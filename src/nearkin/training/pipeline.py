@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -43,8 +43,9 @@ def train(
     plugin_files: Iterable[Path | str] = (),
     runs: Path | str = "runs",
     watch: Watch | None = None,
+    begun: Callable[[Path], None] = lambda _: None,
 ) -> Run:
-    """Train what a recipe asks for, and open the run.
+    """Train what a recipe asks for, and open the run; `begun` hears its folder before the first step.
 
     Raises `RecipeError` (all its problems), `DataError` (all bad files), `PluginError`, or `WorkFailed`
     (a NaN loss, an interruption: the error says how to continue). Messages and a progress bar go to stderr
@@ -61,6 +62,7 @@ def train(
         folder = _shared_folder(work.accelerator, Path(runs), recipe.name)
         if work.accelerator.is_main_process:
             folder.start(recipe, work.facts())
+            begun(folder.path)
         work.run(folder)
     return load_run(folder.path, plugins=plugins, plugin_files=plugin_files)
 
