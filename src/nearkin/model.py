@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -48,18 +48,29 @@ class Blueprint:
         return cls(recipe.seed, classes, recipe.backbone, recipe.method, recipe.loss, recipe.embed)
 
 
+class Forward(NamedTuple):
+    """What a training step is made of."""
+
+    loss: Tensor
+    """A scalar."""
+    embeddings: Tensor
+    """(b, d), before the method's transform."""
+
+
 class Model(nn.Module):
     """Images in [0, 1] to a loss (training) or to transformed embeddings (everything else)."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, blueprint: Blueprint, backbone: Backbone, method: Method) -> None:
+    def __init__(self, blueprint: Blueprint, backbone: Backbone, method: Method, loss: Loss | None = None) -> None:
         super().__init__()
         self.blueprint = blueprint
         self.backbone = backbone
         self.method = method
         self.input = backbone.input
+        self.loss_weights = tuple(loss.parameters()) if isinstance(loss, nn.Module) else ()
+        """Those of the recipe's loss, which are the method's too."""
         self.looks = Looks(blueprint.embed, backbone.input, blueprint.seed)
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
@@ -73,12 +84,12 @@ class Model(nn.Module):
         # Convolutions train a third faster so, in bfloat16 three quarters.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
-    def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Tensor:
-        """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> scalar loss. Each image is embedded once."""
+    def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Forward:
+        """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> loss. Each image is embedded once."""
         embeddings = self.raw(images).float()
         # Whatever the network's precision, distances and losses are float32.
         with torch.autocast(images.device.type, enabled=False):
-            return self.method.loss(embeddings, labels, structure)
+            return Forward(self.method.loss(embeddings, labels, structure), embeddings)
 
     def raw(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""
@@ -186,7 +197,7 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         loss: Loss | None = _make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
         wants = ("metric", "class_rule", "loss", "transform", "compare")
         method: Method = _make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
-        return Model(blueprint, backbone, method)
+        return Model(blueprint, backbone, method, loss)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, batches: Sequence[An
     started = time.perf_counter()
     for items, structure in batches:
         optimizer.zero_grad(set_to_none=True)
-        loss = model(images[items], labels[items], structure)
+        loss = model(images[items], labels[items], structure).loss
         loss.backward()
         optimizer.step()
     return time.perf_counter() - started

@@ -14,7 +14,7 @@ from nearkin.contracts.components import API_VERSION, Build, Component, Factory,
 from nearkin.contracts.engines import Engine, EngineChoice, Hits
 from nearkin.contracts.figures import Compare, Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
 from nearkin.contracts.losses import Comparison, ComparisonOptions, LossOptions, Normalize
-from nearkin.contracts.parts import Backbone, Embed, Embedded, Loss, Method, Sampler
+from nearkin.contracts.parts import Active, Backbone, Embed, Embedded, Loss, Method, Sampler
 from nearkin.contracts.scores import FittedScore, Score, ScoreChoice
 from nearkin.contracts.types import (
     ClassRule,
@@ -33,6 +33,7 @@ from nearkin.contracts.types import (
 
 __all__ = [
     "API_VERSION",
+    "Active",
     "Answer",
     "Backbone",
     "Batch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from nearkin.contracts.batches import Batch, Structure
 from nearkin.contracts.types import ClassRule, FloatArray, InputSpec, Metric
@@ -44,6 +44,14 @@ class Loss(Protocol):
 
     def __call__(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any = None) -> Tensor:
         """(b, d), (b,), structure -> scalar."""
+
+
+@runtime_checkable
+class Active(Protocol):
+    """A loss, or a method, that can say how much of its last batch still teaches. Optional; training diagnosis asks."""
+
+    def activity(self) -> float | None:
+        """The share of the batch's pairs or triplets whose loss is above zero; `None` where it is of other things."""
 
 
 class Method(Protocol):

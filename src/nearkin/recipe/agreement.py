@@ -36,6 +36,14 @@ def check_loss(method: Component, has_loss: bool, registries: Registries, proble
         problems.add(("loss",), f"the method {method.name!r} has its own loss. Delete this section.", at_key=True)
 
 
+def check_loss_rate(rate: float | None, loss: Selection | None, problems: Problems) -> None:
+    """A rate for the loss's own weights needs a loss that has some."""
+    learns = loss.options.learns() if loss and isinstance(loss.options, LossOptions) else None
+    if rate is not None and (loss is None or learns is False):
+        whose = f"the loss {loss.type!r} has no weights of its own" if loss else "the recipe names no loss"
+        problems.add(("train", "optimizer", "loss_lr"), f"{whose}. Delete this key.", at_key=True)
+
+
 def check_structure(
     sampler: Component, takers: Sequence[Component], registries: Registries, problems: Problems
 ) -> None:

@@ -100,6 +100,8 @@ class OptimizerOptions(Options):
     """Learning rate."""
     backbone_lr: Annotated[float, Field(gt=0)] | None = None
     """Of the backbone without its projection head, for fine-tuning. Left out: `lr`."""
+    loss_lr: Annotated[float, Field(gt=0)] | None = None
+    """Of the loss's own weights (class directions, proxies, centres), which often learn best faster. Left out: `lr`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """For sgd alone."""

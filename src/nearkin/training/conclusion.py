@@ -15,6 +15,7 @@ def ending_facts(outcome: Outcome, target: float | None, steps_per_epoch: int) -
         "steps": standing.step,
         "kept_step": standing.best_step or standing.step,
         "select_pair_auc": standing.best_score,
+        "warnings": list(outcome.warnings),
     }
     if target is None:
         return facts

@@ -190,6 +190,7 @@ class Work:
             accelerator=self.accelerator,
             check=BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), len(self.training.codes)),
             on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
+            on_warning=lambda sentence: self.watch.message(f"warning: {sentence}"),
         )
         trainer.restore()
         try:

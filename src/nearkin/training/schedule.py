@@ -35,14 +35,14 @@ def make_optimizer(model: Model, options: OptimizerOptions) -> Optimizer:
 
 
 def parameter_groups(model: Model, options: OptimizerOptions) -> list[dict[str, Any]]:
-    """What learns, each group with its `share` of the full rate; the trunk apart where it has a rate of its own."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if options.backbone_lr is None:
-        return [{"params": learning, "share": 1.0}]
-    trunk = {id(parameter) for parameter in trunk_of(model.backbone).parameters()}
-    parts = [(1.0, [p for p in learning if id(p) not in trunk])]
-    parts.append((options.backbone_lr / options.lr, [p for p in learning if id(p) in trunk]))
-    return [{"params": parameters, "share": share} for share, parameters in parts if parameters]
+    """What learns, each group with its `share` of the full rate: trunk and loss apart where they have their own."""
+    own = {id(parameter): options.loss_lr for parameter in model.loss_weights}
+    own |= {id(parameter): options.backbone_lr for parameter in trunk_of(model.backbone).parameters()}
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((own.get(id(parameter)) or options.lr) / options.lr, []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in groups.items() if parameters]
 
 
 def trunk_of(backbone: Backbone) -> nn.Module:

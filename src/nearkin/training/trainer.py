@@ -27,6 +27,7 @@ from nearkin.recipe.model import TrainOptions
 from nearkin.training.average import WeightAverage
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.checks import BatchCheck, check_loss
+from nearkin.training.diagnosis import EVERY, Diagnosis, reading
 from nearkin.training.images import Batches, LabelledImages, refuse_held_out
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
@@ -56,6 +57,8 @@ class Outcome:
 
     ended: Ended
     standing: Standing
+    warnings: tuple[str, ...]
+    """What went wrong on the way, a sentence each."""
 
 
 @dataclass
@@ -73,7 +76,9 @@ class Trainer:
     accelerator: Accelerator
     check: BatchCheck
     on_step: Callable[[Progress], None] = lambda _: None
+    on_warning: Callable[[str], None] = lambda _: None
     standing: Standing = field(default_factory=Standing)
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
 
     def __post_init__(self) -> None:
         refuse_held_out(self.train, self.select)
@@ -95,6 +100,9 @@ class Trainer:
         if self.average and average:
             self.average.weights = {name: tensor.to(self.accelerator.device) for name, tensor in average.items()}
         self.score = self.standing.best_score
+        if self.accelerator.is_main_process:
+            for line in self.metrics.read_bytes()[: self.standing.metrics_bytes].splitlines():
+                self.diagnosis.read(json.loads(line))
 
     def run(self) -> Outcome:
         """Train to the end, to early stopping, or to the first Ctrl-C; the model then holds the kept weights."""
@@ -109,7 +117,7 @@ class Trainer:
         elif self.average:
             self.model.load_state_dict(self.average.weights)
         self.model.eval()
-        return Outcome(ended, self.standing)
+        return Outcome(ended, self.standing, tuple(self.diagnosis.warnings))
 
     def _loop(self, learner: Any, log: Any, stop: threading.Event) -> Ended:
         while self.standing.step < self.total:
@@ -117,6 +125,10 @@ class Trainer:
             self.standing.step += 1
             if self._look_due():
                 line["select_pair_auc"] = self._look()
+            if warnings := self.diagnosis.read(line):
+                line["warnings"] = warnings
+            for sentence in warnings:
+                self.on_warning(sentence)
             log.write((json.dumps(line) + "\n").encode())
             log.flush()
             self.standing.metrics_bytes = log.tell()
@@ -144,14 +156,15 @@ class Trainer:
         half = self.options.precision == "bfloat16"
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
             made = learner(images, labels, self._structure(batch.structure))
-        loss = check_loss(made, f"the method {self.model.blueprint.method.type} (with its loss)")
+        loss = check_loss(made.loss, f"the method {self.model.blueprint.method.type} (with its loss)")
         value = self._finite(loss.item(), "loss", step, batch)
         self.accelerator.backward(loss)
         norm = self._finite(self._clip().item(), "gradient", step, batch)
         self.optimizer.step()
         if self.average:
             self.average.update(self.model, step)
-        return {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
+        line = {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
+        return line | reading(self.model, made.embeddings, labels) if (step + 1) % EVERY == 0 else line
 
     def _batch(self, number: int) -> Batch:
         """That batch of the sequence. Several are drawn at once: between training steps one costs ten times as much."""

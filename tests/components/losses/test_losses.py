@@ -353,6 +353,9 @@ def test_the_share_of_active_triplets_is_counted_and_none_found_is_zero() -> Non
     assert loss.activity() == 0
     loss(vectors[:4], LABELS[:4])
     assert loss.activity() == 0
+    picky: Any = built("contrastive", miner={"type": "pair_margin", "pos_margin": 3.0, "neg_margin": -1.0})
+    picky(vectors, LABELS)
+    assert picky.activity() == 0
     softmax: Any = built("arcface")
     softmax(vectors, LABELS)
     assert softmax.activity() is None

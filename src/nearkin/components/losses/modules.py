@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,9 +10,6 @@ from pytorch_metric_learning.losses import CrossBatchMemory
 from torch import Tensor, nn
 
 from nearkin.errors import WorkFailed
-
-TUPLES = ("pos_pair", "neg_pair", "triplet")
-"""The library's words for losses that are of pairs or triplets, one each."""
 
 
 class LossModule(nn.Module):
@@ -53,9 +51,9 @@ class LossModule(nn.Module):
 
     def _remember(self, reducer: nn.Module, arguments: tuple[Any, ...]) -> None:
         terms = arguments[0].values()
-        found = [term["losses"].detach() for term in terms if term["reduction_type"] in TUPLES]
         # Where the library finds no pair or triplet it hands on plain zeros.
-        if found or all(isinstance(term["losses"], int) for term in terms):
+        found = [term["losses"].detach() for term in terms if torch.is_tensor(term["losses"]) and _of_tuples(term)]
+        if found or any(_of_tuples(term) or isinstance(term["losses"], int) for term in terms):
             self._of_tuples = found
 
     def _refusal(self, labels: Tensor, reason: str) -> WorkFailed:
@@ -80,10 +78,8 @@ class StatefulLoss(LossModule):
         return made
 
     def get_extra_state(self) -> Tensor:
-        """All of it in one row of float64, which holds counts, flags and float32 exactly."""
-        return torch.cat(
-            [torch.as_tensor(getattr(self.loss, name)).flatten().double().cpu() for name in self.remembered]
-        )
+        """All of it in one row: of counts and flags, or of numbers."""
+        return torch.cat([torch.as_tensor(getattr(self.loss, name)).flatten() for name in self.remembered])
 
     def set_extra_state(self, state: Tensor) -> None:
         """The reverse."""
@@ -123,6 +119,10 @@ class SmoothApLoss(LossModule):
             raise self._refusal(labels, reason)
         order = torch.argsort(labels, stable=True)
         return super().forward(embeddings[order], labels[order], indices_tuple)
+
+
+def _of_tuples(term: Mapping[str, Any]) -> bool:
+    return term["reduction_type"] in ("pos_pair", "neg_pair", "triplet")
 
 
 def keep_within(distance: nn.Module, bound: float) -> None:

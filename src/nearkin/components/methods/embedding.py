@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nearkin.components.methods.options import EmbeddingOptions
-from nearkin.contracts import Build, ClassRule, Loss, Metric, Normalize, Structure
+from nearkin.contracts import Active, Build, ClassRule, Loss, Metric, Normalize, Structure
 from nearkin.functional import class_scores
 
 
@@ -27,6 +27,10 @@ class EmbeddingMethod(nn.Module):
     def loss(self, embeddings: Tensor, labels: Tensor, structure: Structure) -> Tensor:
         """(b, d) raw embeddings, (b,) class codes, positions -> scalar."""
         return cast(Loss, self.criterion)(embeddings, labels, indices_tuple=structure)
+
+    def activity(self) -> float | None:
+        """As the loss says."""
+        return self.criterion.activity() if isinstance(self.criterion, Active) else None
 
     def transform(self, embeddings: Tensor) -> Tensor:
         """(n, d) -> (n, d), of unit length where the options say so."""
