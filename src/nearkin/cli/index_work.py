@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
 from nearkin.cli.index_look import references, tell
-from nearkin.contracts import Split
+from nearkin.contracts import Embedded, Split
 from nearkin.data.items import Item
 from nearkin.data.manifest import read_manifest
 from nearkin.data.sources import list_folder
 from nearkin.errors import UsageError, listing
 from nearkin.index import Index
 from nearkin.indexes import edit_index, load_index
-from nearkin.run import load_run
+from nearkin.run import Run, load_run
 
 
 def build(
@@ -36,18 +36,60 @@ def build(
         raise UsageError(f"{path}: exists already. 'nearkin index add' adds to it; else choose another name.")
     parts = parted(listed([images]), "train", "calibrate") if images else {}
     held_out = parted(listed([calibrate]), "calibrate") if calibrate else parts
-    with show.busy(f"building {path}") as told:
-        index = load_run(run, plugin_files=plugins).index
-        index = index.blank() if parts else index
-        index.on_embed = told
-        if parts:
-            index.add(**given(parts["train"]))
-        if held_out.get("calibrate"):
-            index.calibrate(**given(held_out["calibrate"]))
+    with show.busy(f"building {path}") as told, _keeping(kept := path.with_name(f"{path.name}.embedding")):
+        opened = load_run(run, plugin_files=plugins)
+        index = opened.index
+        references, calibration = parts.get("train") or [], held_out.get("calibrate") or []
+        if references or calibration:
+            embedded = _embedded(opened, [*references, *calibration], kept, told)
+            if embedded is None:
+                return  # one of several processes, whose share is done
+            index = index.blank() if parts else index
+            if references:
+                index.add(**_given_embedded(references, embedded, 0))
+            if calibration:
+                index.calibrate(**_given_embedded(calibration, embedded, len(references)))
         if alpha is not None:
             index.recalibrate(alpha)
         index.save(path)
+    _discard(kept)
     tell(index, f"built {path}", as_json, path=str(path))
+
+
+@contextmanager
+def _keeping(kept: Path) -> Iterator[None]:
+    """Where the work breaks off, what was embedded so far is not lost."""
+    try:
+        yield
+    except BaseException:
+        if kept.exists():
+            show.message(f"embeddings made so far are kept in {kept}; the same command goes on from there.")
+        raise
+
+
+def _embedded(run: Run, items: Sequence[Item], kept: Path, told: Callable[[int, int], None]) -> Embedded | None:
+    """The items' embeddings, shared among the processes there are and kept until the index is saved."""
+    from nearkin.shards import embed_files
+
+    return embed_files(run.model, items, kept, told)
+
+
+def _discard(kept: Path) -> None:
+    if kept.exists():
+        from nearkin.shards import discard
+
+        discard(kept)
+
+
+def _given_embedded(items: Sequence[Item], embedded: Embedded, first: int) -> dict[str, Any]:
+    """As `given`, for items whose embeddings stand side by side, from row `first` on."""
+    rows = slice(first, first + len(items))
+    return {
+        **given(items),
+        "images_or_embeddings": embedded.vectors[rows],
+        "sources": embedded.sources[rows],
+        "digests": embedded.digests[rows],
+    }
 
 
 def add(

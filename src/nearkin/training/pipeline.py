@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.data.extra import TrainingClasses
+from nearkin.device import make_accelerator
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
 from nearkin.index import save
@@ -27,7 +28,6 @@ from nearkin.registry import Registries
 from nearkin.run import Run, RunFolder, load_run, read_run_recipe
 from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.conclusion import ending_facts, told
-from nearkin.training.device import make_accelerator
 from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, uncalibrated_notes
 from nearkin.training.trainer import Outcome, Trainer

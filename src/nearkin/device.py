@@ -1,0 +1,45 @@
+"""Where and beside whom work runs: accelerate's view of devices and processes, held to what was asked for."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+
+from nearkin.errors import WorkFailed
+
+
+def make_accelerator(
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto", longest_wait: timedelta | None = None
+) -> Accelerator:
+    """An accelerator on that device; `auto` takes CUDA, then MPS, then the CPU.
+
+    `longest_wait`: how long a process may wait for the others; torch's own half hour where nothing is said.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "auto": True}
+    if not there[device]:
+        raise WorkFailed(
+            f"train.device is {device!r}, but this machine (with torch {torch.__version__}) has none. "
+            "Use 'auto' or 'cpu', or install a build of torch for it."
+        )
+    on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
+    handlers = [InitProcessGroupKwargs(timeout=longest_wait)] if longest_wait else []
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=handlers)
+    if device != "auto" and accelerator.device.type != device:
+        raise WorkFailed(f"train.device is {device!r}, but accelerate was already set up for {accelerator.device}.")
+    _refuse_strangers(accelerator)
+    return accelerator
+
+
+def _refuse_strangers(accelerator: Accelerator) -> None:
+    """Processes that were launched together but do not know of each other would each do, and write, all of it."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched != accelerator.num_processes:
+        raise WorkFailed(
+            f"{launched} processes were launched, but each of them sees {accelerator.num_processes}: accelerate did "
+            "not join them. Launch them with 'torchrun', or with 'accelerate launch' set up for this machine."
+        )
