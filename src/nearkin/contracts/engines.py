@@ -32,13 +32,16 @@ class Engine(Protocol):
     float32 of the right dimensions, and no zero vector under cosine.
     """
 
-    exact: bool
-    """Whether it proposes the truly nearest, up to its rounding."""
-    fingerprint: str
-    """Names what decides which references are proposed: the engine, its settings, what it learnt from the vectors.
+    @property
+    def exact(self) -> bool:
+        """Whether it proposes the truly nearest, up to its rounding."""
 
-    Calibration rests on it where the engine is not exact. All exact engines share `exact`.
-    """
+    @property
+    def fingerprint(self) -> str:
+        """Names what decides which references are proposed: the engine, its settings, what it learnt from the vectors.
+
+        Calibration rests on it where the engine is not exact. All exact engines share `exact`.
+        """
 
     def __len__(self) -> int:
         """How many vectors it holds."""

@@ -22,12 +22,21 @@ def distances(queries: NDArray[np.floating], references: NDArray[np.floating], m
 
     A zero vector's cosine to anything counts as 0. Memory: the result and `CHUNK` numbers.
     """
-    left, right = queries.astype(np.float64), references.astype(np.float64)
-    if metric == "cosine":
-        left, right = unit(left), unit(right)
+    left, right = (_as_compared(vectors.astype(np.float64), metric) for vectors in (queries, references))
     out = np.empty((len(left), len(right)), dtype=np.float32)
     for rows, columns in _tiles(len(left), len(right), left.shape[1]):
-        out[rows, columns] = _tile(left[rows], right[columns], metric)
+        out[rows, columns] = _apart(left[rows, None, :], right[None, columns, :], metric)
+    return out
+
+
+def distances_to_each(queries: NDArray[np.floating], candidates: NDArray[np.floating], metric: Metric) -> FloatArray:
+    """(q, d), (q, m, d) -> (q, m): each query's distances to candidates of its own, to the last bit as `distances`."""
+    q, m, dim = candidates.shape
+    out = np.empty((q, m), dtype=np.float32)
+    left = _as_compared(queries.astype(np.float64), metric)
+    for rows in row_chunks(q, m * dim, CHUNK):
+        right = _as_compared(candidates[rows].reshape(-1, dim).astype(np.float64), metric).reshape(-1, m, dim)
+        out[rows] = _apart(left[rows, None, :], right, metric)
     return out
 
 
@@ -54,9 +63,13 @@ def _tiles(n_queries: int, n_references: int, dim: int) -> Iterator[tuple[slice,
             yield rows, columns
 
 
-def _tile(left: NDArray[np.float64], right: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
-    """(q, d), (n, d) -> (q, n). Each sum runs over one contiguous row, whatever q and n are."""
-    apart = left[:, None, :] - right[None, :, :]
+def _as_compared(vectors: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    return unit(vectors) if metric == "cosine" else vectors
+
+
+def _apart(left: NDArray[np.float64], right: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    """(q, 1, d), (q or 1, n, d) -> (q, n). Each sum runs over one contiguous row, whatever q and n are."""
+    apart = left - right
     if metric == "l1":
         return np.asarray(np.abs(apart, out=apart).sum(axis=2))
     squared = np.multiply(apart, apart, out=apart).sum(axis=2)
@@ -67,5 +80,5 @@ def _one_minus_cosine(
     squared: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(q, n) |u - v|^2 of unit vectors is twice 1 - cos; a zero vector leaves 1 out."""
-    zeros = np.add.outer(~left.any(axis=1) * 1.0, ~right.any(axis=1) * 1.0)
+    zeros = ~left.any(axis=2) * 1.0 + ~right.any(axis=2) * 1.0
     return np.clip((squared + zeros) / 2, 0.0, 2.0)

@@ -9,6 +9,8 @@ import numpy as np
 
 from nearkin.contracts import FloatArray, Hits, IntArray, Metric
 from nearkin.index.distances import distances, row_chunks, unit
+from nearkin.index.engines.hits import none_for
+from nearkin.index.engines.raw import faiss_module
 from nearkin.index.engines.rounding import floor, in_metric
 
 HELD = 2**22
@@ -20,6 +22,7 @@ class FlatEngine:
 
     exact = True
     fingerprint = "exact"
+    WRITTEN = b"flat\n"
 
     def __init__(self, metric: Metric, ids: IntArray | None = None, vectors: FloatArray | None = None) -> None:
         self.metric = metric
@@ -35,12 +38,11 @@ class FlatEngine:
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> Hits:
         """(q, d) -> the k nearest of each query."""
-        import faiss
-
+        faiss = faiss_module()
         ids, vectors = self._some(among)
         k = min(k, len(ids))
         if not k:
-            return _none(len(queries))
+            return none_for(len(queries))
         rough, positions = faiss.knn(prepared(queries, self.metric), vectors, k, metric=faiss_metric(self.metric))
         if k == len(ids):
             beyond = np.full(len(queries), np.inf, dtype=np.float32)
@@ -60,14 +62,14 @@ class FlatEngine:
             near, at = near[order], at[order]
             parts.append((ids[at], exact[near, at], np.bincount(near, minlength=len(exact)).astype(np.int64)))
         if not parts:
-            return _none(0)
+            return none_for(0)
         found = [np.concatenate(some) for some in zip(*parts, strict=True)]
         beyond = np.full(len(queries), np.nextafter(np.float32(radius), np.float32(np.inf)), dtype=np.float32)
         return Hits(found[0], found[1], found[2], beyond)
 
     def write(self, file: BinaryIO) -> None:
         """Its name alone: the store holds the rest."""
-        file.write(b"flat\n")
+        file.write(self.WRITTEN)
 
     def opened(self, data: memoryview, ids: IntArray, vectors: FloatArray) -> FlatEngine:
         """Another; there is nothing to read."""
@@ -76,8 +78,7 @@ class FlatEngine:
     @property
     def faiss(self) -> Any:
         """An IndexIDMap2 over an IndexFlat of the same, made when asked for; under cosine of vectors of length 1."""
-        import faiss
-
+        faiss = faiss_module()
         index = faiss.IndexIDMap2(faiss.IndexFlat(self._vectors.shape[1], faiss_metric(self.metric)))
         if len(self):
             index.add_with_ids(self._prepared, self._ids)
@@ -114,11 +115,5 @@ def prepared(vectors: FloatArray, metric: Metric) -> FloatArray:
 
 def faiss_metric(metric: Metric) -> int:
     """FAISS's number for it."""
-    import faiss
-
+    faiss = faiss_module()
     return int({"l1": faiss.METRIC_L1, "l2": faiss.METRIC_L2, "cosine": faiss.METRIC_INNER_PRODUCT}[metric])
-
-
-def _none(n_queries: int) -> Hits:
-    nothing, counts = np.zeros(0, dtype=np.int64), np.zeros(n_queries, dtype=np.int64)
-    return Hits(nothing, np.zeros(0, dtype=np.float32), counts, np.full(n_queries, np.inf, dtype=np.float32))
