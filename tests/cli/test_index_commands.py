@@ -303,3 +303,36 @@ def _version() -> int:
     from nearkin.index import storage
 
     return storage.VERSION
+
+
+ENGINE = """
+from nearkin import Options, hookimpl
+
+nearkin_api = 1
+
+
+def make(options, build):
+    from nearkin.index.engines.flat import FlatEngine
+
+    return FlatEngine(build.metric)
+
+
+@hookimpl
+def nearkin_engines(register):
+    register("mine", make, options=Options, summary="Mine.", metrics=("l1", "l2"))
+"""
+
+
+def test_an_index_with_the_engine_of_a_plugin_is_looked_at_and_changed(nearkin: Shell) -> None:
+    Path("mine.py").write_text(ENGINE)
+    index = package.Index(
+        metric="l2", class_rule="nearest", dim=2, engine=package.engine("mine", plugin_files=["mine.py"])
+    )
+    index.add(np.eye(2, dtype=np.float32), ["a", "b"])
+    index.save("e.index")
+    assert nearkin("index", "info", "e.index").code == 3
+    for command in (["info"], ["verify"], ["remove", "--id", "0"]):
+        done = nearkin("index", command[0], "e.index", *command[1:], "--plugin", "mine.py")
+        assert done.code == 0, done.err
+    said = nearkin("index", "info", "e.index", "--plugin", "mine.py", "--json").out
+    assert json.loads(said)["engine"] == "mine.py:mine"

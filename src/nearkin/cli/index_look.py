@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,23 @@ from nearkin.cli import show
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow
+from nearkin.plugins import engine_of, load_registries
 from nearkin.run import index_folder
 
 SHOWN = 5
 """Lines of the history that people see; `--json` has all."""
 
 
-def info(path: Path, *, alphas: bool, as_json: bool) -> None:
+def info(path: Path, *, alphas: bool, plugins: Sequence[Path], as_json: bool) -> None:
     """`nearkin index info`."""
     with show.busy(f"reading {path}"):
-        index = load(index_folder(path))
+        index = opened(index_folder(path), plugins)
         table = index.alpha_table() if alphas else []
     if as_json:
         show.print_json({**about(index), **({"alphas": [asdict(row) for row in table]} if alphas else {})})
         return
     said = about(index)
-    for name in ("metric", "class_rule", "dim", "alpha", "k", "model", "references"):
+    for name in ("metric", "class_rule", "dim", "alpha", "k", "engine", "model", "references"):
         print(f"{name}: {said[name]}")
     print(f"promise: {said['promise']}\n")
     rows = [[label, *map(str, facts.values())] for label, facts in said["classes"].items()]
@@ -50,6 +52,7 @@ def about(index: Index) -> dict[str, Any]:
     }
     return {
         **asdict(settings),
+        "engine": index.engine,
         "model": index.model_digest,
         "references": len(index),
         "classes": classes,
@@ -100,11 +103,12 @@ def remove(
     ids: Sequence[int] | None,
     labels: Sequence[str] | None,
     groups: Sequence[str] | None,
+    plugins: Sequence[Path],
     as_json: bool,
 ) -> None:
     """`nearkin index remove`."""
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
-    with show.busy(f"changing {path}"), _edit(path) as index:
+    with show.busy(f"changing {path}"), _edit(path, plugins) as index:
         gone = index.remove(**asked)
     tell(index, f"removed {references(gone)}", as_json, removed=gone)
 
@@ -116,11 +120,12 @@ def relabel(
     ids: Sequence[int] | None,
     labels: Sequence[str] | None,
     groups: Sequence[str] | None,
+    plugins: Sequence[Path],
     as_json: bool,
 ) -> None:
     """`nearkin index relabel`."""
     asked = one_of({"--id": ids, "--label": labels, "--group": groups})
-    with show.busy(f"changing {path}"), _edit(path) as index:
+    with show.busy(f"changing {path}"), _edit(path, plugins) as index:
         changed = index.relabel(to, **asked)
     tell(index, f"relabelled {references(changed)} {to!r}", as_json, relabelled=changed)
 
@@ -133,20 +138,22 @@ def one_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def merge(path: Path, other: Path, *, renumber: bool, keep_calibration: bool, as_json: bool) -> None:
+def merge(
+    path: Path, other: Path, *, renumber: bool, keep_calibration: bool, plugins: Sequence[Path], as_json: bool
+) -> None:
     """`nearkin index merge`."""
-    with show.busy(f"merging {other} into {path}"), _edit(path) as index:
-        theirs = load(index_folder(other))
+    with show.busy(f"merging {other} into {path}"), _edit(path, plugins) as index:
+        theirs = opened(index_folder(other), plugins)
         moved = index.merge(theirs, renumber=renumber, keep_calibration=keep_calibration)
     tell(index, f"merged {references(len(moved))}", as_json, ids={str(old): new for old, new in moved.items()})
 
 
-def verify(path: Path, *, as_json: bool) -> None:
+def verify(path: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
     """`nearkin index verify`."""
     folder = index_folder(path)
     checks = [{"what": "every file is as it was written", "problem": ""}]
     with show.busy(f"checking {path}"):
-        checks += [asdict(check) for check in load(folder).verify()]
+        checks += [asdict(check) for check in opened(folder, plugins).verify()]
     if as_json:
         show.print_json(checks)
     else:
@@ -157,10 +164,10 @@ def verify(path: Path, *, as_json: bool) -> None:
         raise DamagedError(f"{folder}: " + "\n".join(wrong))
 
 
-def export(path: Path, output: Path, *, as_json: bool) -> None:
+def export(path: Path, output: Path, *, plugins: Sequence[Path], as_json: bool) -> None:
     """`nearkin index export`."""
     with show.busy(f"writing {output}"):
-        index = load(index_folder(path))
+        index = opened(index_folder(path), plugins)
         index.export(output)
     if as_json:
         show.print_json({"path": str(output), "references": len(index)})
@@ -168,9 +175,14 @@ def export(path: Path, output: Path, *, as_json: bool) -> None:
         print(output)
 
 
-def _edit(path: Path) -> Any:
+def opened(folder: Path, plugins: Sequence[Path]) -> Index:
+    """Without its model; the engine may be a plugin's."""
+    return load(folder, engine_for=lambda type, options: engine_of(load_registries(files=plugins), type, options))
+
+
+def _edit(path: Path, plugins: Sequence[Path]) -> AbstractContextManager[Index]:
     folder = index_folder(path)
-    return edit(folder, lambda: load(folder))
+    return edit(folder, lambda: opened(folder, plugins))
 
 
 def references(n: int) -> str:

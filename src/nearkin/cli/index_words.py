@@ -61,12 +61,13 @@ def build(
 def info(
     index: Place,
     alphas: Annotated[bool, typer.Option("--alphas", help="Show what other alphas would cost.")] = False,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """What an index holds, what it promises, what happened to it, and how much it flagged beside alpha."""
     from nearkin.cli import index_look
 
-    index_look.info(index, alphas=alphas, as_json=as_json)
+    index_look.info(index, alphas=alphas, plugins=plugin or [], as_json=as_json)
 
 
 @index_app.command()
@@ -85,11 +86,18 @@ def add(
 
 
 @index_app.command()
-def remove(index: Place, ids: Ids = None, label: Labels = None, group: Groups = None, as_json: Json = False) -> None:
+def remove(
+    index: Place,
+    ids: Ids = None,
+    label: Labels = None,
+    group: Groups = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
     """Remove references, by id, by class, or by group."""
     from nearkin.cli import index_look
 
-    index_look.remove(index, ids=ids, labels=label, groups=group, as_json=as_json)
+    index_look.remove(index, ids=ids, labels=label, groups=group, plugins=plugin or [], as_json=as_json)
 
 
 @index_app.command()
@@ -99,12 +107,13 @@ def relabel(
     ids: Ids = None,
     label: Labels = None,
     group: Groups = None,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Give references another label, by id, by class, or by group."""
     from nearkin.cli import index_look
 
-    index_look.relabel(index, to, ids=ids, labels=label, groups=group, as_json=as_json)
+    index_look.relabel(index, to, ids=ids, labels=label, groups=group, plugins=plugin or [], as_json=as_json)
 
 
 @index_app.command()
@@ -115,12 +124,15 @@ def merge(
     drop_calibration: Annotated[
         bool, typer.Option("--drop-calibration", help="Keep no calibration; calibrate anew afterwards.")
     ] = False,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Take in all that another index of the same model holds."""
     from nearkin.cli import index_look
 
-    index_look.merge(index, other, renumber=renumber, keep_calibration=not drop_calibration, as_json=as_json)
+    index_look.merge(
+        index, other, renumber=renumber, keep_calibration=not drop_calibration, plugins=plugin or [], as_json=as_json
+    )
 
 
 @index_app.command()
@@ -166,20 +178,21 @@ def query(
 
 
 @index_app.command()
-def verify(index: Place, as_json: Json = False) -> None:
+def verify(index: Place, plugin: Plugins = None, as_json: Json = False) -> None:
     """Check every file against its hash, and scores and search against the references. Ends with 4 where one fails."""
     from nearkin.cli import index_look
 
-    index_look.verify(index, as_json=as_json)
+    index_look.verify(index, plugins=plugin or [], as_json=as_json)
 
 
 @index_app.command()
 def export(
     index: Place,
     output: Annotated[Path, typer.Argument(help="A new file that ends in .parquet or .npz.")],
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Write vectors, ids, labels, groups and sources for other tools."""
     from nearkin.cli import index_look
 
-    index_look.export(index, output, as_json=as_json)
+    index_look.export(index, output, plugins=plugin or [], as_json=as_json)

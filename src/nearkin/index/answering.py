@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.contracts import Answer, FloatArray, Neighbor
+from nearkin.contracts import Answer, FloatArray, Metric, Neighbor
 from nearkin.index import clusters
 from nearkin.index.decide import Evidence
 from nearkin.index.distances import distances, row_chunks
@@ -54,13 +54,22 @@ def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -
 
 
 def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:
-    """(q, d), checked -> for each query all references at most `radius` away, nearest first, ties by id."""
+    """(q, d), checked -> for each query all references at most `radius` away, nearest first, ties by id.
+
+    Every reference is measured, whatever the engine: an approximate one could leave some out and not know it.
+    """
     references = state.references
     for rows in row_chunks(len(vectors), len(references), clusters.HELD):
-        for apart in distances(vectors[rows], references.vectors, state.settings.metric):
+        for apart in _apart(vectors[rows], references.vectors, state.settings.metric):
             inside = np.flatnonzero(apart <= radius)
             order = inside[np.argsort(apart[inside], kind="stable")]
             yield from clusters.neighbors(references, order[None], apart[order][None])
+
+
+def _apart(queries: FloatArray, vectors: FloatArray, metric: Metric) -> FloatArray:
+    """(q, d), (n, d) -> (q, n), a part of the store at a time, as it may be larger than memory."""
+    parts = row_chunks(len(vectors), vectors.shape[1], clusters.HELD)
+    return np.concatenate([distances(queries, vectors[part], metric) for part in parts], axis=1)
 
 
 def radius_problem(radius: Any) -> str:

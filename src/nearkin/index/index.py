@@ -59,6 +59,11 @@ class Index(Questions):
         self._origin: tuple[Path, str] | None = None
 
     @property
+    def engine(self) -> str:
+        """The name of the engine that finds references."""
+        return self._engine.type
+
+    @property
     def faiss(self) -> Any:
         """A copy of the raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1)."""
         raw = getattr(self._state.searcher.engine, "faiss", None)
