@@ -111,11 +111,12 @@ class Model(nn.Module):
         self.eval()
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
-        parts = [self._embed(torch.from_numpy(chunk).to(device), one_look).cpu() for chunk in chunks]
+        parts = [self.embeddings(torch.from_numpy(chunk).to(device), one_look).cpu() for chunk in chunks]
         self.train(training)
         return cast(FloatArray, torch.cat(parts).numpy().astype(np.float32, copy=False))
 
-    def _embed(self, images: Tensor, one_look: bool) -> Tensor:
+    def embeddings(self, images: Tensor, one_look: bool = False) -> Tensor:
+        """(b, channels, h, w) in [0, 1] on the model's device -> (b, d), transformed; several looks are joined."""
         looks = [images] if one_look else self.looks.of(images)
         parts = [self.raw(look) for look in looks]
         if len(parts) > 1 and self.blueprint.embed.join == "concat":

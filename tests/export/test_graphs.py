@@ -66,6 +66,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
     return nearkin.train(folder / "tiny.yaml", runs=folder / "runs", watch=Watch())
 
 
+def test_several_looks_at_an_image_are_inside_the_graph(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16") + "embed: {views: 3, warp: {degrees: 10}}\n"
+    )
+    looking = nearkin.train(tmp_path / "tiny.yaml", runs=tmp_path / "runs", watch=Watch())
+    session = onnxruntime.InferenceSession(export_onnx(looking, tmp_path / "model.onnx"))
+    (theirs,) = session.run(["embeddings"], {"images": images(looking, 4)})
+    np.testing.assert_allclose(theirs, looking.model.embed_tensor(images(looking, 4)), atol=1e-4)
+
+
 def test_a_graph_that_gives_other_embeddings_is_not_written(
     small: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

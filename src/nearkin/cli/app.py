@@ -85,6 +85,20 @@ def evaluate(run: Path, plugin: Plugins = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def explain(
+    run: Path,
+    image: Path,
+    against: Annotated[Optional[Path], typer.Option(help="Another image; left out: the cluster it is near.")] = None,  # noqa: UP045
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("map.png"),
+    plugin: Plugins = None,
+) -> None:
+    """Draw which regions of an image made it near another image, or near its cluster."""
+    from nearkin.cli import work
+
+    work.explain(run, image, against=against, output=output, plugins=plugin or [])
+
+
+@app.command()
 def export(
     run: Path,
     to: Annotated[Path, typer.Argument(help="A file: NAME.onnx, or NAME.pt2 for torch.export.")],

@@ -136,3 +136,17 @@ def export(run: Path, to: Path, *, plugins: Sequence[Path]) -> None:
     if to.suffix not in writers:
         raise UsageError(f"{to}: what is wanted is told by the ending: .onnx, or .pt2 for torch.export.")
     print(writers[to.suffix](load_run(run, plugin_files=plugins), to))
+
+
+def explain(run: Path, image: Path, *, against: Path | None, output: Path, plugins: Sequence[Path]) -> None:
+    """`nearkin explain`."""
+    from nearkin.explaining import explain as explain_image
+    from nearkin.explaining import overlay
+    from nearkin.run import load_run
+
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"--output {output}: the map is a PNG file; end its name in .png.")
+    found = explain_image(load_run(run, plugin_files=plugins), image, against)
+    overlay(found).save(output)
+    show.message(f"{found.of}: red where a region made it so")
+    print(output)

@@ -75,9 +75,12 @@ def _network(model: Model) -> tuple[Any, Any]:
 
         def forward(self, images: Tensor) -> Tensor:
             """As the run embeds."""
-            return self.model.method.transform(self.model.raw(images))
+            return self.model.embeddings(images)
 
-    return Network().eval(), torch.from_numpy(_images(model, 2))
+    example = torch.from_numpy(_images(model, 2))
+    # What is worked out on first use must not be worked out while tracing, where tensors are stand-ins.
+    model.embeddings(example)
+    return Network().eval(), example
 
 
 def _images(model: Model, count: int) -> FloatArray:

@@ -1,0 +1,8 @@
+"""Where the network looks: which regions of an image made it near another image, or near a class."""
+
+from __future__ import annotations
+
+from nearkin.explaining.explain import Explanation, explain
+from nearkin.explaining.picture import overlay
+
+__all__ = ["Explanation", "explain", "overlay"]

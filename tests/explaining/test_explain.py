@@ -1,0 +1,117 @@
+"""The map shows where the network looks: a planted letter is seen, and holds most of the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import nearkin
+from nearkin.cli.work import explain as explain_command
+from nearkin.contracts import FloatArray
+from nearkin.errors import UsageError
+from nearkin.explaining import explain, overlay
+from nearkin.explaining.occlusion import occlusion_map
+from nearkin.training.watch import Watch
+
+SIZE, LETTER = 64, (4, 4, 18, 18)
+"""Top, left, bottom, right of the letter that gives one class away."""
+RECIPE = """\
+name: letters
+data: {source: folder, path: FOLDER, shots: 10, select: 5, calibrate: 9}
+backbone: {type: conv4, width: 16, image_size: 64}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 20}
+train: {steps: 60, optimizer: {lr: 3e-3}, early_stopping: null}
+"""
+
+
+def chest(rng: np.random.Generator) -> Image.Image:
+    """The same sort of background for both classes."""
+    rough = rng.integers(60, 180, (5, 5), dtype=np.uint8)
+    return Image.fromarray(rough).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+
+
+def with_letter(image: Image.Image) -> Image.Image:
+    ImageDraw.Draw(image).text((LETTER[1], LETTER[0] - 3), "R", fill=255, font_size=18)
+    return image
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    """Two classes that differ by the letter alone."""
+    folder, rng = tmp_path_factory.mktemp("letters"), np.random.default_rng(0)
+    for label in ("marked", "plain"):
+        (folder / "images" / label).mkdir(parents=True)
+        for number in range(30):
+            image = with_letter(chest(rng)) if label == "marked" else chest(rng)
+            image.save(folder / "images" / label / f"{number:02}.png")
+    (folder / "letters.yaml").write_text(RECIPE.replace("FOLDER", str(folder / "images")))
+    return nearkin.train(folder / "letters.yaml", runs=folder / "runs", watch=Watch())
+
+
+@pytest.fixture
+def marked() -> Image.Image:
+    return with_letter(chest(np.random.default_rng(99)))
+
+
+def test_the_letter_holds_at_least_half_of_the_map_of_an_answer(run: nearkin.Run, marked: Image.Image) -> None:
+    assert run.index.query(marked).label == "marked"
+    assert explain(run, marked).mass(*LETTER) >= 0.5
+
+
+def test_the_letter_holds_at_least_half_of_the_map_of_a_pair(run: nearkin.Run, marked: Image.Image) -> None:
+    other = with_letter(chest(np.random.default_rng(7)))
+    assert explain(run, marked, other).mass(*LETTER) >= 0.5
+
+
+def test_a_map_is_a_share_of_the_whole(run: nearkin.Run, marked: Image.Image) -> None:
+    found = explain(run, marked)
+    assert found.map.shape == (SIZE, SIZE)
+    assert found.map.min() >= 0
+    assert found.map.sum() == pytest.approx(1, abs=1e-4)
+    assert "'marked' is nearer than any other cluster" in found.of
+
+
+def test_only_what_the_score_rests_on_is_shown() -> None:
+    """A score that sees one pixel: nothing farther than a patch from it is marked."""
+
+    def one_pixel(images: FloatArray) -> FloatArray:
+        return images[:, 0, 20, 30]
+
+    image = np.zeros((1, 48, 48), dtype=np.float32)
+    image[0, 20, 30] = 1
+    found = occlusion_map(one_pixel, image, patch=6, stride=2)
+    rows, columns = np.nonzero(found)
+    assert len(rows)
+    assert np.abs(rows - 20).max() < 6
+    assert np.abs(columns - 30).max() < 6
+    assert np.unravel_index(found.argmax(), found.shape)[0] in range(18, 23)
+
+
+def test_where_nothing_matters_the_map_is_zero() -> None:
+    assert not occlusion_map(
+        lambda images: np.zeros(len(images), np.float32), np.ones((1, 16, 16), np.float32), patch=4, stride=2
+    ).any()
+
+
+def test_the_picture_is_large_enough_to_see(run: nearkin.Run, marked: Image.Image, tmp_path: Path) -> None:
+    picture = overlay(explain(run, marked))
+    assert picture.size == (512, 256)
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(0, 1), (65, 1), (8, 0)])
+def test_patches_that_do_not_fit_are_refused(run: nearkin.Run, marked: Image.Image, patch: int, stride: int) -> None:
+    with pytest.raises(UsageError, match="do not fit images of 64 pixels"):
+        explain(run, marked, patch=patch, stride=stride)
+
+
+def test_the_command_draws_the_map(run: nearkin.Run, marked: Image.Image, tmp_path: Path) -> None:
+    marked.save(tmp_path / "new.png")
+    explain_command(run.path, tmp_path / "new.png", against=None, output=tmp_path / "map.png", plugins=())
+    assert Image.open(tmp_path / "map.png").size == (512, 256)
+    with pytest.raises(UsageError, match=r"\.png"):
+        explain_command(run.path, tmp_path / "new.png", against=None, output=tmp_path / "map.jpg", plugins=())
