@@ -40,7 +40,7 @@ class Looks:
         """(n, channels, h, w) -> as they are, then each warp of all of them."""
         yield images
         for grid in self.grids:
-            yield warp(images, grid.to(images.device).expand(len(images), -1, -1, -1))
+            yield warp(images, grid.to(images.device).expand(images.shape[0], -1, -1, -1))
 
 
 def concatenated(parts: Sequence[Tensor], metric: Metric) -> Tensor:
