@@ -14,8 +14,8 @@ from nearkin.training.watch import Watch
 
 REGISTRIES = nearkin.load_registries()
 NEEDS_PLUGIN = pytest.mark.skipif(
-    "siamese" not in REGISTRIES.method.names(),
-    reason="the recipes use the Siamese method, whose plugin is not installed",
+    not {"siamese", "prototypical", "matching"} <= {*REGISTRIES.method.names()},
+    reason="the recipes use methods whose plugins are not installed",
 )
 
 

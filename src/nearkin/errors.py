@@ -43,6 +43,10 @@ class UsageError(NearkinError):
     exit_code = 2
 
 
+class NoIndexError(UsageError):
+    """An index was asked for where the method can have none."""
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing wrong in a recipe. `where` is `file:line:column`, or the override that said it."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode, fit
-from nearkin.errors import DamagedError, DataError, PluginError, listing
+from nearkin.errors import DamagedError, DataError, PluginError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
 from nearkin.parsing import bounded_tensors
@@ -94,6 +94,11 @@ class Model(nn.Module):
     def raw(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""
         return self.backbone((images - self.mean) / self.std)
+
+    @property
+    def no_index(self) -> str:
+        """Why no index can serve the method; nothing where one can."""
+        return str(getattr(self.method, "no_index", ""))
 
     @property
     def embedding_dim(self) -> int:
@@ -198,7 +203,10 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         loss: Loss | None = _make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
         wants = ("metric", "class_rule", "loss", "transform", "compare")
         method: Method = _make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
-        return Model(blueprint, backbone, method, loss)
+        model = Model(blueprint, backbone, method, loss)
+    if model.no_index and blueprint.embed.join == "concat":
+        raise UsageError(f"embed.join 'concat' does not go with this method: {model.no_index} Use 'mean'.")
+    return model
 
 
 @contextmanager

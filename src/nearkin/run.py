@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from nearkin.errors import DamagedError, NearkinError, PluginError, RecipeError, UsageError, WorkFailed
+from nearkin.errors import DamagedError, NearkinError, NoIndexError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.parsing import parsing
 from nearkin.plugins import engine_of, load_registries
@@ -156,6 +156,8 @@ class Run:
         """The run's index, ready for queries."""
         from nearkin.index import load
 
+        if self.model.no_index:
+            raise NoIndexError(f"{self.path}: has no index: {self.model.no_index} run.compare answers for it.")
         index = load(
             self.folder.index,
             embed=self.model.embed,

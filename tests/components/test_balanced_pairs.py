@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearkin.components.samplers import BalancedPairsOptions, make_balanced_pairs
+from nearkin.components.samplers.balanced_pairs import BalancedPairs
 from nearkin.contracts import Batch, Build, Pairs, Sampler
 from nearkin.errors import DataError
 
@@ -109,3 +110,13 @@ def test_a_known_class_without_images_is_named() -> None:
 def test_an_odd_number_of_pairs_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 2"):
         BalancedPairsOptions(pairs=7)
+
+
+@settings(deadline=None, max_examples=40)
+@given(n_classes=st.integers(2, 30), seed=st.integers(0, 99))
+def test_a_round_of_class_pairs_is_every_pair_once(n_classes: int, seed: int) -> None:
+    build = Build(seed=seed, classes=("x",) * n_classes, labels=np.repeat(np.arange(n_classes), 2))
+    made = BalancedPairs(BalancedPairsOptions(), build)
+    pairs = made.class_pairs(np.arange(n_classes * (n_classes - 1) // 2))
+    assert len({frozenset(pair) for pair in pairs.tolist()}) == len(pairs)
+    assert (pairs[:, 0] != pairs[:, 1]).all()

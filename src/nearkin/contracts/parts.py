@@ -55,7 +55,11 @@ class Active(Protocol):
 
 
 class Method(Protocol):
-    """How embeddings are trained and compared. A torch module where it has weights of its own."""
+    """How embeddings are trained and compared. A torch module where it has weights of its own.
+
+    A method that no index can serve has an attribute `no_index`: the reason, a sentence. Its runs have no index, and
+    `compare` is how they answer.
+    """
 
     metric: Metric
     class_rule: ClassRule

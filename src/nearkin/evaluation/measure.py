@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.contracts import Build, Evaluator, Figure, View
-from nearkin.errors import NearkinError, PluginError, UsageError
+from nearkin.errors import NearkinError, NoIndexError, PluginError, UsageError
 from nearkin.evaluation.differences import as_json, with_differences
 from nearkin.evaluation.views import views_of
 from nearkin.files import save_bundle, to_json
@@ -53,7 +53,7 @@ def _measured(run: Run, watch: Watch) -> dict[str, Any]:
 def by_view(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str, list[Figure]]:
     """The evaluator's figures of each view; whatever it does wrong names it."""
     try:
-        found: dict[str, list[Figure]] = {view.name: list(evaluator.evaluate(view)) for view in views}
+        found: dict[str, list[Figure]] = {view.name: _figures(evaluator, view) for view in views}
         to_json({view: [as_json(figure) for figure in figures] for view, figures in found.items()})
     except NearkinError:
         raise
@@ -64,6 +64,14 @@ def by_view(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str,
             "finite numbers, with plain JSON in their details."
         ) from error
     return found
+
+
+def _figures(evaluator: Evaluator, view: View) -> list[Figure]:
+    """The evaluator's, or one without a value that says why, where it asks an index that cannot be."""
+    try:
+        return list(evaluator.evaluate(view))
+    except NoIndexError as error:
+        return [Figure("not_measured", None, note=str(error))]
 
 
 def make_evaluators(run: Run, chosen: Sequence[Selection], seed: int) -> dict[str, Evaluator]:

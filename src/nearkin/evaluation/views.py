@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from nearkin.contracts import ClassRule, Compare, FloatArray, LabelledEmbeddings, Metric, View
+from nearkin.contracts import ClassRule, Compare, FloatArray, LabelledEmbeddings, Metric, QueryableIndex, View
 from nearkin.data import Dataset, ImageStore, Item, load_data
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError, DataError
+from nearkin.evaluation.no_index import NoIndex
 from nearkin.index import Index
 from nearkin.model import build_model
 from nearkin.run import Run
@@ -31,6 +32,8 @@ class Space:
     class_rule: ClassRule
     compare: Compare | None = None
     """The method's own; `None` for the nearest support."""
+    no_index: str = ""
+    """Why there can be none in it."""
 
 
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
@@ -38,12 +41,13 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     model = run.model
     cache = EmbeddingCache(run.folder.embeddings, model)
     rules = model.method.metric, model.method.class_rule
-    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare)
+    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare, model.no_index)
     yield Space("pixels", lambda items: pixels(store.images(items)), "l2", "nearest")
     untrained = build_model(model.blueprint, run.registries).eval()
     if run.recipe.init_from:
         Ancestor.of(run.recipe.init_from).give(untrained)
-    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *rules, untrained.compare)
+    how = (*rules, untrained.compare, untrained.no_index)
+    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *how)
 
 
 def views_of(run: Run, watch: Watch) -> list[View]:
@@ -77,16 +81,6 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     """The test items in this space, with an index of the same references and calibration."""
     test, select = dataset.items["test"], dataset.items["select"]
     vectors = space.embed(test)
-    index = Index(
-        metric=space.metric,
-        class_rule=space.class_rule,
-        dim=vectors.shape[1],
-        alpha=run.recipe.index.alpha,
-        k=run.recipe.index.k,
-        trained_digests=run.model.trained_on,
-        trained_groups=run.model.trained_groups,
-    )
-    fill_index(index, dataset, store, space.embed)
     return View(
         name=space.name,
         embeddings=vectors,
@@ -95,11 +89,27 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         digests=store.digests(test),
         classes=dataset.classes,
         seen_digests=run.model.trained_on | set(store.digests(dataset.items["calibrate"])),
-        index=index,
+        index=_index(space, run, dataset, store, vectors.shape[1]),
         seed=run.recipe.seed,
         select=labelled(space, select, store) if select else None,
         compare=space.compare,
     )
+
+
+def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:
+    if space.no_index:
+        return NoIndex(space.no_index)
+    index = Index(
+        metric=space.metric,
+        class_rule=space.class_rule,
+        dim=dim,
+        alpha=run.recipe.index.alpha,
+        k=run.recipe.index.k,
+        trained_digests=run.model.trained_on,
+        trained_groups=run.model.trained_groups,
+    )
+    fill_index(index, dataset, store, space.embed)
+    return index
 
 
 def labelled(space: Space, items: Sequence[Item], store: ImageStore) -> LabelledEmbeddings:

@@ -216,10 +216,11 @@ class Work:
         seen = [*self.dataset.items["train"], *self.dataset.items["select"]]
         self.model.trained_on |= frozenset(self.store.digests(seen))
         self.model.trained_groups |= frozenset(item.group for item in seen)
-        index = build_index(
-            self.recipe, self.dataset, self.store, self.model, EmbeddingCache(folder.embeddings, self.model)
-        )
-        save(index, folder.index, with_model=False)
+        if self.model.no_index:
+            self.watch.message(f"this run has no index; its compare answers: {self.model.no_index}")
+        else:
+            cache = EmbeddingCache(folder.embeddings, self.model)
+            save(build_index(self.recipe, self.dataset, self.store, self.model, cache), folder.index, with_model=False)
         stopping = self.recipe.train.early_stopping
         target = stopping.target if stopping else None
         folder.finish(self.model.files(), **ending_facts(outcome, target, self.sampler.steps_per_epoch))

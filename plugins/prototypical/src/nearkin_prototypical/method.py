@@ -23,6 +23,8 @@ class Prototypical(nn.Module):
         self.options = options
         self.metric: Metric = "cosine" if options.distance == "cosine" else "l2"
         self.class_rule: ClassRule = "nearest" if options.neighbors else "prototype"
+        several = options.neighbors is not None and options.neighbors > 1
+        self.no_index = "prototypical with several neighbors names a class as no index does." if several else ""
 
     def transform(self, embeddings: Tensor) -> Tensor:
         """(n, d) -> the same."""

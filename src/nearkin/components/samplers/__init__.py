@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from nearkin.components.samplers.options import BalancedPairsOptions, EpisodesOptions
+from nearkin.components.samplers.options import (
+    BalancedPairsOptions,
+    EpisodesOptions,
+    MPerClassOptions,
+    TripletsOptions,
+)
 from nearkin.contracts import Build, Register, Sampler
 
 
 def register_samplers(register: Register) -> None:
-    """balanced_pairs and episodes."""
+    """balanced_pairs, triplets, m_per_class and episodes."""
     register(
         "balanced_pairs",
         make_balanced_pairs,
         options=BalancedPairsOptions,
         yields="pairs",
         summary="As many same-class as different-class pairs; every class equally often.",
+    )
+    register(
+        "triplets",
+        make_triplets,
+        options=TripletsOptions,
+        yields="triplets",
+        summary="Random triplets: an anchor, another image of its class, one of another class.",
+    )
+    register(
+        "m_per_class",
+        make_m_per_class,
+        options=MPerClassOptions,
+        yields="labels",
+        summary="m images of each of a few classes, for losses that find pairs or triplets themselves, or by a miner.",
     )
     register(
         "episodes",
@@ -29,6 +48,20 @@ def make_balanced_pairs(options: BalancedPairsOptions, build: Build) -> Sampler:
     from nearkin.components.samplers.balanced_pairs import BalancedPairs
 
     return BalancedPairs(options, build)
+
+
+def make_triplets(options: TripletsOptions, build: Build) -> Sampler:
+    """A sampler over `build.labels`."""
+    from nearkin.components.samplers.triplets import RandomTriplets
+
+    return RandomTriplets(options, build)
+
+
+def make_m_per_class(options: MPerClassOptions, build: Build) -> Sampler:
+    """A sampler over `build.labels`."""
+    from nearkin.components.samplers.m_per_class import MPerClass
+
+    return MPerClass(options, build)
 
 
 def make_episodes(options: EpisodesOptions, build: Build) -> Sampler:

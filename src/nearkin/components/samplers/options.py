@@ -34,6 +34,22 @@ class EpisodesOptions(Options):
     """`parent`: the classes of an episode lie in one folder (`alphabet` of `alphabet/character`)."""
 
 
+class TripletsOptions(Options):
+    """Options of triplets."""
+
+    triplets: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Triplets a batch: anchor and positive of one class, the negative of another."""
+
+
+class MPerClassOptions(Options):
+    """Options of m_per_class."""
+
+    classes: Annotated[int, Field(ge=2)] = 8
+    """Classes a batch; all of them where the recipe has fewer."""
+    m: Annotated[int, Field(ge=2)] = 4
+    """Images of each."""
+
+
 class BalancedPairsOptions(Options):
     """Options of balanced_pairs."""
 
