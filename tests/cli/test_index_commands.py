@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import nearkin as package
+from nearkin.cli import run
 from nearkin.files import read_manifest, write_manifest
 
 Shell = Callable[..., Any]
@@ -32,22 +34,25 @@ def write_digits(folder: Path, label: str, rows: slice) -> list[str]:
     return paths
 
 
-@pytest.fixture
-def images() -> Path:
-    """Class folders of digits that trained nothing: 2, 4 and 7."""
-    for label in "247":
-        write_digits(Path("refs"), label, slice(-40, -36))
-        write_digits(Path("held"), label, slice(-30, -10))
-        write_digits(Path("new"), label, slice(-5, None))
-    return Path()
+@pytest.fixture(scope="module")
+def ready(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of digits that trained nothing: 2, 4 and 7; and an index of them, calibrated."""
+    folder = tmp_path_factory.mktemp("ready")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        for label in "247":
+            write_digits(Path("refs"), label, slice(-40, -36))
+            write_digits(Path("held"), label, slice(-30, -10))
+            write_digits(Path("new"), label, slice(-5, None))
+        build = ["index", "build", "x.index", "--run", str(trained / "runs/tiny/1")]
+        assert run([*build, "--images", "refs", "--calibrate", "held"]) == 0
+    return folder
 
 
 @pytest.fixture
-def built(nearkin: Shell, trained: Path, images: Path) -> str:
-    """An index of the run's model and other images, calibrated."""
-    run = str(trained / "runs/tiny/1")
-    done = nearkin("index", "build", "x.index", "--run", run, "--images", "refs", "--calibrate", "held")
-    assert done.code == 0, done.err
+def built(nearkin: Shell, ready: Path) -> str:
+    """All that, copied to where the shell is."""
+    shutil.copytree(ready, ".", dirs_exist_ok=True)
     return "x.index"
 
 
@@ -79,7 +84,7 @@ def test_an_index_without_images_is_the_runs_own_with_the_model_inside(nearkin: 
     assert nearkin("index", "query", "y.index", str(trained / "a.png")).code == 0
 
 
-def test_a_manifest_gives_references_and_calibration_by_its_splits(nearkin: Shell, trained: Path, images: Path) -> None:
+def test_a_manifest_gives_references_and_calibration_by_its_splits(nearkin: Shell, trained: Path, built: str) -> None:
     rows = [
         f"refs/{label}/{path.name},{label},train,p{path.stem}"
         for label in "24"
@@ -270,17 +275,15 @@ def test_a_command_beside_another_writer_is_refused_at_once(nearkin: Shell, buil
 
 
 def test_looking_at_an_index_and_removing_from_it_needs_no_plugin_and_no_torch(nearkin: Shell, built: str) -> None:
-    for command in (["info", built], ["verify", built], ["remove", built, "--id", "0"], ["export", built, "e.npz"]):
-        code = f"import sys; from nearkin.cli import run; assert run({['index', *command]!r}) == 0\n"
-        code += "print('torch' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+    commands = [["info", built], ["verify", built], ["remove", built, "--id", "0"], ["export", built, "e.npz"]]
+    code = f"import sys; from nearkin.cli import run; assert not any(run(['index', *c]) for c in {commands})\n"
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
     assert nearkin("index", "query", built, str(next(Path("new/2").iterdir()))).code == 0
 
 
 def test_a_runs_own_index_is_changed_in_place_and_still_the_runs(nearkin: Shell, trained: Path) -> None:
-    import shutil
-
     shutil.copytree(trained / "runs/tiny/1", "own")
     files = write_digits(Path("more"), "3", slice(0, 2))
     assert nearkin("index", "add", "own", *files, "--label", "3").code == 0
@@ -289,8 +292,6 @@ def test_a_runs_own_index_is_changed_in_place_and_still_the_runs(nearkin: Shell,
 
 
 def test_an_index_of_another_model_than_the_run_is_refused(nearkin: Shell, trained: Path, built: str) -> None:
-    import shutil
-
     shutil.copytree(trained / "runs/tiny/1", "own")
     body = read_manifest(Path("own/index"), format_name="nearkin index", version=_version())
     write_manifest(Path("own/index"), {**body, "meta": {**body["meta"], "model": "0" * 64}})
