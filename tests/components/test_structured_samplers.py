@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearkin import load_registries
-from nearkin.contracts import Build, Sampler, Triplets
+from nearkin.contracts import Build, Pairs, Sampler, Triplets
 from nearkin.errors import DataError
 
 SAMPLERS = load_registries(entry_points=False).sampler
@@ -68,7 +69,21 @@ def test_m_of_each_class_are_different_images(labels: list[int], classes: int, s
     assert set(counts.values()) == {2}
 
 
-@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs"])
+def test_all_pairs_holds_every_two_images_of_its_batch_once_on_the_right_side() -> None:
+    labels = np.repeat(np.arange(10), 6)
+    batch = make("all_pairs", labels.tolist(), classes=4, m=3).batch(7)
+    pairs = batch.structure
+    assert isinstance(pairs, Pairs)
+    of_batch = labels[batch.items]
+    assert (of_batch[pairs.a1] == of_batch[pairs.p]).all()
+    assert (of_batch[pairs.a2] != of_batch[pairs.n]).all()
+    held = {frozenset(pair) for pair in [*zip(pairs.a1, pairs.p, strict=True), *zip(pairs.a2, pairs.n, strict=True)]}
+    assert held == {frozenset(pair) for pair in combinations(range(12), 2)}
+    assert len(pairs.a1) + len(pairs.a2) == len(held)
+    assert len(set(batch.items.tolist())) == 12
+
+
+@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs", "all_pairs"])
 def test_a_class_that_is_too_small_is_named_with_has_needs_and_the_mend(name: str) -> None:
     with pytest.raises(DataError) as error:
         make(name, [0, 0, 0, 0, 1, 2, 2, 2, 2])
@@ -78,13 +93,13 @@ def test_a_class_that_is_too_small_is_named_with_has_needs_and_the_mend(name: st
     assert "Raise data.shots, add images, or take the class out of data.known." in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs"])
+@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs", "all_pairs"])
 def test_a_single_class_is_refused(name: str) -> None:
     with pytest.raises(DataError, match="needs two classes"):
         make(name, [0] * 9)
 
 
-@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs", "episodes"])
+@pytest.mark.parametrize("name", ["triplets", "m_per_class", "balanced_pairs", "all_pairs", "episodes"])
 def test_a_batch_is_as_large_among_a_hundred_thousand_items_as_among_a_thousand(name: str) -> None:
     few, many = (make(name, np.repeat(np.arange(50), n // 50).tolist()) for n in (1000, 100_000))
     assert abs(len(few.batch(0).items) - len(many.batch(0).items)) <= 5  # a repeated draw is held once

@@ -14,7 +14,7 @@ from nearkin.contracts import Build, Method, Pairs
 from nearkin.functional import pairwise_distances
 from nearkin.testing import MethodContract
 from nearkin_siamese import SiameseOptions
-from nearkin_siamese.method import Siamese
+from nearkin_siamese.method import Siamese, l1_of_pairs
 
 DIMS = 8
 
@@ -99,6 +99,21 @@ def test_gradients_reach_embeddings_weights_and_bias() -> None:
     for gradient in (raw.grad, head.raw_weights.grad, head.bias.grad):
         assert gradient is not None
         assert gradient.abs().sum() > 0
+
+
+def test_all_pairs_of_a_batch_cost_no_other_loss_or_gradient_than_a_few_at_a_time() -> None:
+    head, raw = siamese(), embeddings(6).requires_grad_()
+    rows, columns = torch.triu_indices(6, 6, offset=1)
+    distances = l1_of_pairs(head.transform(raw), rows, columns)
+    singly = torch.cat([l1_of_pairs(head.transform(raw), i[None], j[None]) for i, j in zip(rows, columns, strict=True)])
+    assert torch.allclose(distances, singly)
+    found, expected = (torch.autograd.grad(one.square().sum(), raw)[0] for one in (distances, singly))
+    assert torch.allclose(found, expected, rtol=1e-5)
+
+
+def test_the_initial_scale_is_the_sum_of_the_weights() -> None:
+    head = Siamese(SiameseOptions(initial_scale=20.0), Build(seed=0, embedding_dim=DIMS))
+    assert head.weights.sum().item() == pytest.approx(20.0, rel=1e-5)
 
 
 def test_weights_can_be_left_alike() -> None:

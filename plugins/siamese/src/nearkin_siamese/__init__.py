@@ -17,6 +17,8 @@ class SiameseOptions(Options):
 
     initial_bias: Annotated[float, Field(ge=0)] = 2.0
     """The logit of two identical embeddings before training; 2 says 88% same."""
+    initial_scale: Annotated[float, Field(gt=0)] = 1.0
+    """The sum of the weights before training. Weights learn slowly: where pairs hardly differ, begin with 10 or 20."""
     weights: bool = True
     """Whether each dimension's weight is learned; else all stay alike."""
 

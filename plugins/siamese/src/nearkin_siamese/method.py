@@ -27,9 +27,9 @@ class Siamese(nn.Module):
     def __init__(self, options: SiameseOptions, build: Build) -> None:
         super().__init__()
         dims = build.embedding_dim or 0
-        # The weights start at 1/d each: the logit then starts as b minus a mean difference, whatever the size of
+        # By default the weights start at 1/d each: the logit is then b minus a mean difference, whatever the size of
         # the embedding, and the sigmoid is not saturated at the first step.
-        start = math.log(math.expm1(1 / dims))
+        start = math.log(math.expm1(options.initial_scale / dims))
         self.raw_weights = nn.Parameter(torch.full((dims,), start), requires_grad=options.weights)
         self.bias = nn.Parameter(torch.tensor(options.initial_bias))
 
@@ -52,7 +52,7 @@ class Siamese(nn.Module):
             raise TypeError("siamese learns from pairs: use a sampler that yields them, for instance balanced_pairs")
         a1, p, a2, n = structure
         scaled = self.transform(embeddings)
-        logits = self.logits(scaled[torch.cat([a1, a2])], scaled[torch.cat([p, n])])
+        logits = self.bias - l1_of_pairs(scaled, torch.cat([a1, a2]), torch.cat([p, n]))
         targets = torch.cat([logits.new_ones(len(a1)), logits.new_zeros(len(a2))])
         return F.binary_cross_entropy_with_logits(logits, targets)
 
@@ -62,3 +62,13 @@ class Siamese(nn.Module):
         Ranked by logit: the sigmoid rounds the surest ones to the same 1.0.
         """
         return self.bias + class_scores(queries, support, support_labels, metric=self.metric, rule=self.class_rule)
+
+
+def l1_of_pairs(points: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """L1 distance of each pair of positions: (b, d), (k,), (k,) -> (k,).
+
+    Where the pairs are a good part of all that could be, all are computed: nothing of k * d numbers is then held.
+    """
+    if 4 * len(left) < len(points) ** 2:
+        return (points[left] - points[right]).abs().sum(dim=1)
+    return torch.cdist(points, points, p=1.0)[left, right]

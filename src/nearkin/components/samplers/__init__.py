@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nearkin.components.samplers.options import (
+    AllPairsOptions,
     BalancedPairsOptions,
     EpisodesOptions,
     MPerClassOptions,
@@ -12,13 +13,20 @@ from nearkin.contracts import Build, Register, Sampler
 
 
 def register_samplers(register: Register) -> None:
-    """balanced_pairs, triplets, m_per_class and episodes."""
+    """balanced_pairs, all_pairs, triplets, m_per_class and episodes."""
     register(
         "balanced_pairs",
         make_balanced_pairs,
         options=BalancedPairsOptions,
         yields="pairs",
         summary="As many same-class as different-class pairs; every class equally often.",
+    )
+    register(
+        "all_pairs",
+        make_all_pairs,
+        options=AllPairsOptions,
+        yields="pairs",
+        summary="m images of each of a few classes, and every pair of them: a few of one class, many of two.",
     )
     register(
         "triplets",
@@ -48,6 +56,13 @@ def make_balanced_pairs(options: BalancedPairsOptions, build: Build) -> Sampler:
     from nearkin.components.samplers.balanced_pairs import BalancedPairs
 
     return BalancedPairs(options, build)
+
+
+def make_all_pairs(options: AllPairsOptions, build: Build) -> Sampler:
+    """A sampler over `build.labels`."""
+    from nearkin.components.samplers.all_pairs import AllPairs
+
+    return AllPairs(options, build)
 
 
 def make_triplets(options: TripletsOptions, build: Build) -> Sampler:

@@ -15,13 +15,13 @@ from nearkin.errors import DataError
 class MPerClass:
     """Batches of classes * m items, each a function of labels, options, seed and step alone."""
 
-    def __init__(self, options: MPerClassOptions, build: Build) -> None:
+    def __init__(self, options: MPerClassOptions, build: Build, *, sampler: str = "m_per_class") -> None:
         self.m, self.seed = options.m, build.seed
         self.members = Members.of(build)
         self.n_classes = len(build.classes)
         if self.n_classes < 2:
-            raise DataError(f"sampler m_per_class needs two classes, and there is {list(build.classes)}. Name more.")
-        self.members.require(options.m, build, sampler="m_per_class", why="sampler.m")
+            raise DataError(f"sampler {sampler} needs two classes, and there is {list(build.classes)}. Name more.")
+        self.members.require(options.m, build, sampler=sampler, why="sampler.m")
         self.per_batch = min(options.classes, self.n_classes)
         self.steps_per_epoch = math.ceil(len(self.members.items) / (self.per_batch * options.m))
 

@@ -50,6 +50,15 @@ class MPerClassOptions(Options):
     """Images of each."""
 
 
+class AllPairsOptions(MPerClassOptions):
+    """Options of all_pairs."""
+
+    classes: Annotated[int, Field(ge=2)] = 32
+    """Classes a batch; all of them where the recipe has fewer."""
+    m: Annotated[int, Field(ge=2)] = 2
+    """Images of each."""
+
+
 class BalancedPairsOptions(Options):
     """Options of balanced_pairs."""
 
