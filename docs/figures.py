@@ -1,7 +1,9 @@
-"""The tables of docs/results.md, each by one command: `python docs/figures.py digits` or `... cxr3`.
+"""The tables of docs/results.md, each by one command: `python docs/figures.py digits`, `... cxr3` or `... omniglot`.
 
-digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots (needs NEARKIN_DATA).
-Each prints its table as Markdown and writes every figure behind it to runs/figures/<name>.json.
+digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots; omniglot: four methods,
+two directions, three seeds (both need NEARKIN_DATA). Each prints its table as Markdown and keeps every figure behind
+it under runs/figures. omniglot keeps each run's as it ends and goes on where it stopped; `omniglot METHOD ...` trains
+those methods alone.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearkin.experiments import Mean, Repeated, mean_over, repeat
+from nearkin.files import to_json, write_atomic
 
 CHOICES, SEEDS, DRAWS = 10, 3, 10
 OUT = Path("runs/figures")
@@ -101,14 +105,92 @@ def cxr3() -> None:
     make("cxr3", settings, [one["seed"] for one in settings], names)
 
 
+OMNIGLOT_METHODS = ("prototypical", "matching", "siamese", "triplet")
+OMNIGLOT_SEEDS = 3
+DIRECTIONS: dict[str, Settings] = {
+    "small1": {"data.known": ["small1/*/*"], "data.unknown": ["small2/[JST]*/*"]},
+    "small2": {"data.known": ["small2/*/*"], "data.unknown": ["small1/[BEK]*/*"]},
+}
+"""By what is trained on: asked about the alphabets that the other set has alone."""
+
+
+def omniglot(*methods: str) -> None:
+    """Train what is not kept yet, then the table of all that is."""
+    for method in methods or OMNIGLOT_METHODS:
+        for seed in range(OMNIGLOT_SEEDS):
+            for trained_on in DIRECTIONS:
+                omniglot_run(method, trained_on, seed)
+    print("\n".join(omniglot_table()))
+
+
+def omniglot_file(method: str, trained_on: str, seed: int) -> Path:
+    """Where one run's figures are kept."""
+    return OUT / "omniglot" / f"{method}-{trained_on}-{seed}.json"
+
+
+def omniglot_run(method: str, trained_on: str, seed: int) -> None:
+    """One training and its figures, unless they are kept already."""
+    file = omniglot_file(method, trained_on, seed)
+    if file.exists():
+        return
+    wall, cpu = time.monotonic(), time.process_time()
+    settings = [{**DIRECTIONS[trained_on], "seed": seed}]
+    (one,) = repeat(f"omniglot-{method}", settings, runs=Path("runs"), message=say)
+    spent = {"wall_seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
+    kept = {"settings": dict(one.settings), "run": str(one.run), "steps": one.steps, **spent, "figures": one.figures}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, to_json(kept))
+
+
+def omniglot_table() -> list[str]:
+    """One row a method and direction (errors in percent), the alphabets reported separately."""
+    lines = [
+        "| method | trained on | errors | alphabets | seeds | pixels | untrained | CPU minutes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method in OMNIGLOT_METHODS:
+        for trained_on in DIRECTIONS:
+            files = [omniglot_file(method, trained_on, seed) for seed in range(OMNIGLOT_SEEDS)]
+            done = [json.loads(file.read_bytes()) for file in files if file.exists()]
+            if done:
+                lines.append(omniglot_row(method, trained_on, done))
+    return lines
+
+
+def omniglot_row(method: str, trained_on: str, done: Sequence[dict[str, Any]]) -> str:
+    """Means over the seeds. The interval is over characters: the mean of the seeds' bounds, since they share them."""
+    by_view = {view: [one["figures"]["episodes"][view] for one in done] for view in ("model", "pixels", "untrained")}
+
+    def errors(view: str, place: int, key: str = "value") -> list[float]:
+        return [100 * (1 - figures[place][key]) for figures in by_view[view]]
+
+    model = by_view["model"][0]
+    low, high = (statistics.fmean(errors("model", 0, key)) for key in ("high", "low"))
+    alphabets = [
+        f"{figure['name'].rsplit('/', 1)[-1]} {statistics.fmean(errors('model', place)):.1f}"
+        for place, figure in enumerate(model)
+        if place
+    ]
+    cells = [
+        method,
+        trained_on,
+        f"{statistics.fmean(errors('model', 0)):.1f} [{low:.1f}, {high:.1f}]",
+        ", ".join(alphabets),
+        ", ".join(f"{value:.1f}" for value in errors("model", 0)),
+        *(f"{statistics.fmean(errors(view, 0)):.1f}" for view in ("pixels", "untrained")),
+        f"{statistics.fmean(one['cpu_seconds'] for one in done) / 60:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def say(text: str) -> None:
     """Progress, apart from the table."""
     print(text, file=sys.stderr, flush=True)
 
 
-TABLES: dict[str, Callable[[], None]] = {"digits": digits, "cxr3": cxr3}
+TABLES: dict[str, Callable[..., None]] = {"digits": digits, "cxr3": cxr3, "omniglot": omniglot}
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in TABLES:
+    if len(sys.argv) < 2 or sys.argv[1] not in TABLES:
         sys.exit(f"usage: python docs/figures.py {' | '.join(TABLES)}")
-    TABLES[sys.argv[1]]()
+    TABLES[sys.argv[1]](*sys.argv[2:])
