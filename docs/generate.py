@@ -24,6 +24,7 @@ SECTIONS: dict[str, type[Options]] = {
     "train.augment": model.AugmentOptions,
     "embed": model.EmbedOptions,
     "index": model.IndexOptions,
+    "unknown": model.UnknownOptions,
 }
 
 

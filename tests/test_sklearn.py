@@ -18,7 +18,11 @@ from nearkin.errors import IndexCallError
 from nearkin.index import Index
 from nearkin.sklearn import IndexClassifier
 
-ESTIMATORS = [IndexClassifier(), IndexClassifier(metric="l1", k=2), IndexClassifier(class_rule="prototype")]
+ESTIMATORS = [
+    IndexClassifier(),
+    IndexClassifier(metric="l1", outlier_score={"type": "knn", "k": 2}),
+    IndexClassifier(class_rule="prototype", outlier_score="prototype"),
+]
 NOT_FOR_US = {
     "check_array_api_input": "about arrays of other libraries, and skips itself unless SciPy was told of them"
 }
@@ -131,7 +135,8 @@ def test_an_index_that_is_there_is_taken_as_it_is(digits: Any) -> None:
     classifier = IndexClassifier.of(index)
     assert classifier.predict(x[:2]).tolist() == [f"digit {label}" for label in y[:2]]
     assert classifier.kneighbors(x[:2], 1, return_distance=False).tolist() == [[0], [1]]
-    assert classifier.get_params() == {"metric": "l1", "class_rule": "nearest", "alpha": 0.1, "k": 1}
+    said = {"metric": "l1", "class_rule": "nearest", "alpha": 0.1, "outlier_score": index.settings.score}
+    assert classifier.get_params() == said
 
 
 def test_it_goes_through_pipelines_and_cross_validation(digits: Any) -> None:

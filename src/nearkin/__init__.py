@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearkin.indexes import load_index as load_index
     from nearkin.plugins import engine as engine
     from nearkin.plugins import load_registries as load_registries
+    from nearkin.plugins import score as score
     from nearkin.run import Run as Run
     from nearkin.run import load_run as load_run
     from nearkin.training import resume as resume
@@ -34,6 +35,7 @@ _HOME = {
     "compare": "nearkin.experiments",
     "edit_index": "nearkin.indexes",
     "engine": "nearkin.plugins",
+    "score": "nearkin.plugins",
     "evaluate": "nearkin.evaluation",
     "hookimpl": "nearkin.hookspecs",
     "load_index": "nearkin.indexes",
@@ -60,6 +62,7 @@ __all__ = [
     "load_registries",
     "load_run",
     "resume",
+    "score",
     "train",
 ]
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nearkin.contracts import Embed
 from nearkin.index import Index, edit, load
 from nearkin.model import load_model
-from nearkin.plugins import engine_of, load_registries
-from nearkin.registry import Registries
+from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.run import index_folder, load_run
 
 
@@ -36,13 +35,9 @@ def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: I
     folder = index_folder(path)
     if folder != Path(path):
         return load_run(path, plugins=plugins, plugin_files=plugin_files).index
-    plugins, plugin_files = tuple(plugins), tuple(plugin_files)
-
-    @cache
-    def registries() -> Registries:
-        return load_registries(*plugins, files=plugin_files)
+    registries = load_registries(*plugins, files=plugin_files)
 
     def embed_for(files: Mapping[str, bytes]) -> Embed:
-        return load_model(files, registries(), str(path)).embed
+        return load_model(files, registries, str(path)).embed
 
-    return load(folder, embed_for, engine_for=lambda type, options: engine_of(registries(), type, options))
+    return load(folder, embed_for, engine_for=partial(engine_of, registries), score_for=partial(score_of, registries))

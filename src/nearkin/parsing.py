@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from nearkin.errors import DamagedError, NearkinError
+from nearkin.errors import DamagedError, NearkinError, PluginError
 
 MAX_TENSORS_HEADER_BYTES = 4 * 2**20
 """A name, a shape and two offsets a tensor: room for some 40,000 tensors."""
@@ -19,7 +19,7 @@ def parsing(path: Path) -> Iterator[None]:
     """What goes wrong inside becomes a `DamagedError` that names the file: its hash agreed, its content does not."""
     try:
         yield
-    except DamagedError:
+    except (DamagedError, PluginError):
         raise
     except (NearkinError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
             RecursionError, RuntimeError, MemoryError) as error:  # fmt: skip

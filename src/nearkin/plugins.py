@@ -26,6 +26,7 @@ from nearkin.contracts import (
     Options,
     OptionsSource,
     Register,
+    ScoreChoice,
     StructureKind,
 )
 from nearkin.errors import PluginError
@@ -74,6 +75,20 @@ def engine_of(registries: Registries, type: str, options: Mapping[str, Any]) -> 
     from nearkin.index.engines.choice import chosen
 
     return chosen(registries.engine.get(type), options)
+
+
+def score(
+    type: str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = (), **options: Any
+) -> ScoreChoice:
+    """An outlier score by name, built in or a plugin's, for `Index(..., score=nearkin.score("knn", k=3))`."""
+    return score_of(load_registries(*plugins, files=plugin_files), type, options)
+
+
+def score_of(registries: Registries, type: str, options: Mapping[str, Any]) -> ScoreChoice:
+    """The registered outlier score of that name, with these options."""
+    from nearkin.index.scores.choice import chosen
+
+    return chosen(registries.score.get(type), options)
 
 
 def _core_version() -> str:

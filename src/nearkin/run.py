@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from nearkin.errors import DamagedError, NearkinError, NoIndexError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.parsing import parsing
-from nearkin.plugins import engine_of, load_registries
+from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
 
@@ -163,6 +163,7 @@ class Run:
             embed=self.model.embed,
             model_files=self.model.files,
             engine_for=partial(engine_of, self.registries),
+            score_for=partial(score_of, self.registries),
         )
         self._require_own("index", index.model_digest)
         return index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nearkin.contracts import Answer, ClassRule, Metric, Neighbor
+from nearkin.contracts import Answer, ClassRule, Metric, Neighbor, ScoreChoice
 from nearkin.index import Index
 
 
@@ -25,8 +26,8 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         How a label follows from distances.
     alpha : float
         The promised upper bound on the share of a calibrated class's images that are flagged unknown.
-    k : int
-        A class's score is the distance to its k-th nearest reference.
+    outlier_score : str or dict
+        How strange an image is for a class: `"knn"`, or as a recipe has it, `{"type": "knn", "k": 3}`.
 
     Attributes
     ----------
@@ -40,18 +41,28 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     """
 
     def __init__(
-        self, *, metric: Metric = "l2", class_rule: ClassRule = "nearest", alpha: float = 0.10, k: int = 1
+        self,
+        *,
+        metric: Metric = "l2",
+        class_rule: ClassRule = "nearest",
+        alpha: float = 0.10,
+        outlier_score: ScoreChoice | Mapping[str, Any] | str = "knn",
     ) -> None:
         self.metric = metric
         self.class_rule = class_rule
         self.alpha = alpha
-        self.k = k
+        self.outlier_score = outlier_score
 
     @classmethod
     def of(cls, index: Index) -> IndexClassifier:
         """An index that is there already, fitted and calibrated as it is; X are embeddings of its model."""
         settings = index.settings
-        made = cls(metric=settings.metric, class_rule=settings.class_rule, alpha=settings.alpha, k=settings.k)
+        made = cls(
+            metric=settings.metric,
+            class_rule=settings.class_rule,
+            alpha=settings.alpha,
+            outlier_score=settings.score,
+        )
         made.index_, made.n_features_in_, made.classes_ = index, settings.dim, np.array(index.labels)
         return made
 
@@ -61,7 +72,11 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         check_classification_targets(labels)
         self.classes_ = np.unique(labels)
         self.index_ = Index(
-            metric=self.metric, class_rule=self.class_rule, dim=vectors.shape[1], alpha=self.alpha, k=self.k
+            metric=self.metric,
+            class_rule=self.class_rule,
+            dim=vectors.shape[1],
+            alpha=self.alpha,
+            score=self.outlier_score,
         )
         self.index_.add(vectors, _texts(labels), groups=groups)
         return self

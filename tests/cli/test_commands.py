@@ -101,9 +101,9 @@ def test_a_disk_that_does_not_take_a_file_is_told_in_one_line(nearkin: Shell) ->
 
 
 def test_a_calibration_that_cannot_promise_anything_is_told_before_training(nearkin: Shell) -> None:
-    done = nearkin("train", "tiny.yaml", "--dry-run", "index.alpha=0.01", "index.k=9")
+    done = nearkin("train", "tiny.yaml", "--dry-run", "index.alpha=0.01", "unknown.score={type: knn, k: 9}")
     assert "'0' has 9, '1' has 9; index.alpha 0.01 needs 99" in done.err
-    assert "index.k is 9, a class has 3 references" in done.err
+    assert "the score knn needs 9 references a class, and one has 3" in done.err
 
 
 def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:

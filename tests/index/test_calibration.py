@@ -65,7 +65,7 @@ def test_the_share_of_own_class_images_flagged_is_as_promised(n: int, alpha: flo
     rng = np.random.default_rng(0)
     draws, per_draw, flagged = 400, 50, 0
     for _ in range(draws):
-        index = Index(metric="l2", class_rule="nearest", dim=2, k=k)
+        index = Index(metric="l2", class_rule="nearest", dim=2, score={"type": "knn", "k": k})
         index.add(rng.normal(size=(5, 2)).astype(np.float32), ["a"] * 5)
         index.calibrate(rng.normal(size=(n, 2)).astype(np.float32), ["a"] * n, alpha=alpha)
         answers = index.query(rng.normal(size=(per_draw, 2)).astype(np.float32))
@@ -182,11 +182,11 @@ def test_calibrating_a_class_leaves_the_others_as_they_were(make: Callable[..., 
 
 
 def test_a_class_with_fewer_references_than_k_is_uncalibrated_until_it_has_them(draw: Draw) -> None:
-    index = Index(metric="l1", class_rule="nearest", dim=3, k=3)
+    index = Index(metric="l1", class_rule="nearest", dim=3, score={"type": "knn", "k": 3})
     index.add(draw("a", 5, 0), ["a"] * 5)
     index.add(draw("b", 2, 1), ["b"] * 2)
     index.calibrate(np.concatenate([draw("a", 10, 2), draw("b", 10, 3)]), ["a"] * 10 + ["b"] * 10)
-    assert index.promise.uncalibrated == {"b": "fewer references than k: 2 of 3"}
+    assert index.promise.uncalibrated == {"b": "fewer references than the score needs: 2 of 3"}
     assert index.query(draw("b", 1, 4)[0]).status is None
     index.add(draw("b", 1, 5), ["b"])
     assert index.recalibrate().promise.uncalibrated == {}

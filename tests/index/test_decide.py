@@ -108,7 +108,7 @@ def test_the_same_scores_are_decided_again_at_another_alpha() -> None:
 
 def test_an_answer_says_how_it_was_calibrated() -> None:
     promise = asked(line("a"), 3).promise
-    assert (promise.alpha, promise.way, promise.groups) == (0.1, "held-out", {"a": 19})
+    assert (promise.alpha, promise.way, promise.groups) == (0.1, "held_out", {"a": 19})
 
 
 def test_a_promise_is_one_plain_sentence() -> None:

@@ -30,7 +30,7 @@ def plain(**settings: Any) -> Index:
         ({"class_rule": "mean"}, "one of nearest, prototype, attention"),
         ({"class_rule": "attention"}, "Use metric='cosine'"),
         ({"dim": 0}, "dim 0"),
-        ({"k": 0}, "k 0"),
+        ({"score": {"type": "knn", "k": 0}}, "score 'knn': option k: "),
         ({"alpha": 0.0}, "alpha 0.0"),
         ({"alpha": 1.0}, "alpha 1.0"),
         ({"alpha": float("nan")}, "alpha nan"),

@@ -36,7 +36,7 @@ def rewritten(folder: Path, name: str, data: bytes | None, **meta: Any) -> None:
 def test_a_loaded_index_answers_as_the_saved_one(
     metric: Any, rule: Any, make: Callable[..., Index], draw: Draw, tmp_path: Path
 ) -> None:
-    index = make({"a": 20, "b": 20, "c": 4}, metric=metric, class_rule=rule, k=2)
+    index = make({"a": 20, "b": 20, "c": 4}, metric=metric, class_rule=rule, score={"type": "knn", "k": 2})
     index.add(draw("b", 1, 9), ["b"], ids=[500], sources=["päth/ü.png"], digests=["d"], trained=True)
     index.save(tmp_path / "x.index")
     loaded = load(tmp_path / "x.index")
@@ -216,7 +216,8 @@ def test_what_no_index_wrote_is_refused_though_its_hash_agrees(
         {"metric": "euclid"},
         {"dim": "3"},
         {"alpha": 2.0},
-        {"k": 0},
+        {"score": {"type": "knn", "options": {"k": 0}}},
+        {"score": "knn"},
         {"more": 1},
         {"next_id": 3},
         {"engine": 7},

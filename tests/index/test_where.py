@@ -25,7 +25,7 @@ def test_a_filter_by_label_asks_about_these_classes_and_keeps_their_promise(make
     assert {n.label for n in index.query(query, k=99, where={"label": "a"}).neighbors} == {"a"}
     assert asked.promise.left_out == ("c",)
     assert asked.promise.groups == {"a": 20, "b": 20}
-    assert asked.promise.way == "held-out"
+    assert asked.promise.way == "held_out"
     assert asked.reason.endswith("no other class asked about fits; not asked about: 'c'.")
 
 

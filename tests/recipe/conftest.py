@@ -33,6 +33,10 @@ class PairsOptions(Options):
         return pairs
 
 
+class KnnOptions(Options):
+    k: Annotated[int, Field(ge=1)] = 1
+
+
 class ExamOptions(Options):
     n_way: int
 
@@ -70,6 +74,8 @@ def make_registries() -> Registries:
         component("method", "embedding", uses_loss=True),
         component("evaluator", "exam", ExamOptions),
         component("evaluator", "clusters"),
+        component("score", "knn", KnnOptions),
+        component("score", "prototype"),
     ):
         registries.of(one.kind).add(one)
     return registries

@@ -116,4 +116,6 @@ def test_what_python_gives_and_a_recipe_cannot_hold_is_told(told: Told) -> None:
 
 def test_a_value_that_an_override_replaces_is_not_blamed(parse: Parse, good: str) -> None:
     assert parse(good.replace("steps: 400", "steps: zero"), ["train.steps=5"]).train.steps == 5
-    assert parse(good.replace("{alpha: .1}", "{alpha: .1, zzz: 1}"), ["index={k: 2}"]).index.k == 2
+    assert parse(good.replace("{alpha: .1}", "{alpha: .1, zzz: 1}"), ["index={k: 2}"]).score.options.model_dump() == {
+        "k": 2
+    }

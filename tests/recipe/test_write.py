@@ -70,7 +70,7 @@ def test_a_recipe_written_in_full_reads_back_to_the_same_recipe(
 
 def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
     written = resolved(parse())
-    sections = ["data", "backbone", "method", "sampler", "train", "embed", "index", "evaluate"]
+    sections = ["data", "backbone", "method", "sampler", "train", "embed", "index", "unknown", "evaluate"]
     assert list(written) == ["name", "seed", *sections]
     assert written["backbone"] == {
         "type": "conv4",
@@ -80,7 +80,8 @@ def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
         "dropout": "auto",
         "title": "",
     }
-    assert written["index"].items() >= {"alpha": 0.1, "k": 1}.items()
+    assert written["index"] == {"alpha": 0.1, "operating_points": {}, "metric": None}
+    assert written["unknown"] == {"score": {"type": "knn", "k": 1}, "way": "held_out"}
     assert written["data"]["path"] is None
     assert "known: ['3', '007', 'no']" in to_yaml(parse())
 

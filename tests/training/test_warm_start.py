@@ -138,7 +138,7 @@ def test_the_index_refuses_what_the_ancestor_was_trained_on(base: nearkin.Run, t
 
 
 def test_other_shots_leave_select_and_calibrate_alone(base: nearkin.Run, tmp_path: Path) -> None:
-    assert warm(base, tmp_path, WARM.replace("seed: 3", "seed: 4", 1)).index.promise.way == "held-out"
+    assert warm(base, tmp_path, WARM.replace("seed: 3", "seed: 4", 1)).index.promise.way == "held_out"
 
 
 def test_the_run_says_when_it_reached_its_target(base: nearkin.Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from nearkin.contracts.types import Status
 from nearkin.errors import listing
 
-Way: TypeAlias = Literal["held-out", "leave-one-group-out", "cross-conformal"]
+Way: TypeAlias = Literal["held_out", "leave_one_group_out", "cross_conformal"]
 """On images kept apart; on the references themselves, each group against the others; by K models, each on its fold."""
 
 
@@ -49,7 +49,7 @@ class Promise:
         left = f"; not asked about: {listing(map(repr, self.left_out))}" if self.left_out else ""
         return (
             f"On average over draws, at most {self.alpha:.6g} of the images of {listing(kept)} are flagged unknown "
-            f"(calibrated {self.way}){bare}{left}."
+            f"(calibrated {self.way.replace('_', '-')}){bare}{left}."
         )
 
 

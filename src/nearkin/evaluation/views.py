@@ -17,7 +17,7 @@ from nearkin.evaluation.no_index import NoIndex
 from nearkin.index import Index
 from nearkin.model import build_model
 from nearkin.run import Run
-from nearkin.training.indexing import fill_index
+from nearkin.training.indexing import fill_index, recipe_score
 from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch
 
@@ -104,7 +104,8 @@ def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int
         class_rule=space.class_rule,
         dim=dim,
         alpha=run.recipe.index.alpha,
-        k=run.recipe.index.k,
+        score=recipe_score(run.recipe, run.registries),
+        operating_points=run.recipe.index.operating_points,
         trained_digests=run.model.trained_on,
         trained_groups=run.model.trained_groups,
     )

@@ -36,14 +36,22 @@ class Asked:
 def evidence(state: State, vectors: FloatArray, *, neighbors: int) -> Evidence:
     """(q, d), checked -> all that a decision at any alpha rests on."""
     references, settings = state.references, state.settings
-    found = clusters.look_up(state.searcher, vectors, k=settings.k, neighbors=neighbors)
+    k = state.scorer.score.nearest
+    found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors)
+    scores = found.kth if k else _fitted_scores(state, vectors)
     return Evidence(
         classes=references.classes,
         codes=clusters.name(settings.class_rule, references, vectors, found.nearest, settings.metric),
         nearest=found.nearest,
-        p_values=state.calibration.p_values(found.kth, references.classes),
+        p_values=state.calibration.p_values(scores, references.classes),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
+
+
+def _fitted_scores(state: State, vectors: FloatArray) -> FloatArray:
+    """(q, d) -> (q, c): of the classes asked about, against all references, whichever are asked about."""
+    place = {label: column for column, label in enumerate(state.scorer.searcher.references.classes)}
+    return state.scorer.scores(vectors)[:, [place[label] for label in state.references.classes]]
 
 
 def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> list[Answer]:

@@ -11,13 +11,12 @@ import numpy as np
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent, check_labels
 from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
-from nearkin.index.settings import alpha_problem
 from nearkin.index.state import State
 
 
-def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | None) -> tuple[State, None]:
+def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | str | None) -> tuple[State, None]:
     """The classes of these labels calibrated on these items; the other classes as they were."""
-    refuse([alpha_problem(alpha)] if alpha is not None else [])
+    level = state.settings.level(alpha)
     state.require_references()
     refuse(
         vector_problems(given.vectors, state.settings.dim, state.settings.metric)
@@ -28,19 +27,18 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     new = Calibration(vectors=given.vectors, scores=np.zeros(len(given), dtype=np.float32), **plain)
     check_labels(new, state.references)
     check_independent(new, state.references, state.trained, state.settings.metric)
-    settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
-    scored = state.calibration.replaced(new).scored(state.searcher, settings.k, set(new.labels))
+    settings = replace(state.settings, alpha=level)
+    scored = state.calibration.replaced(new).scored(state.scorer, set(new.labels))
     changed = replace(state, calibration=scored, settings=settings)
     return changed.noted("calibrate", len(given), plain["labels"], alpha=settings.alpha), None
 
 
-def recalibrate(state: State, alpha: float | None) -> tuple[State, None]:
+def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
     """Every calibration item scored again; items of classes that hold no reference any more wait until they do."""
-    refuse([alpha_problem(alpha)] if alpha is not None else [])
+    level = state.settings.level(alpha)
     state.require_references()
     calibration = state.calibration
     check_independent(calibration, state.references, state.trained, state.settings.metric)
-    scored = calibration.scored(state.searcher, state.settings.k, set(calibration.labels))
-    settings = state.settings if alpha is None else replace(state.settings, alpha=float(alpha))
-    changed = replace(state, calibration=scored, settings=settings)
-    return changed.noted("recalibrate", len(scored), alpha=settings.alpha), None
+    scored = calibration.scored(state.scorer, set(calibration.labels))
+    changed = replace(state, calibration=scored, settings=replace(state.settings, alpha=level))
+    return changed.noted("recalibrate", len(scored), alpha=level), None

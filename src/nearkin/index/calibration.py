@@ -1,7 +1,7 @@
 """Calibration: held-out items per class, and the conformal p-values that they give.
 
-Class-conditional (Mondrian) split conformal prediction (Vovk, Gammerman, Shafer 2005): an item's score is its
-distance to the k-th nearest reference of its class, and
+Class-conditional (Mondrian) split conformal prediction (Vovk, Gammerman, Shafer 2005): an item's score says how
+strange it is for its class, by default the distance to the nearest reference, and
 `p_c(z) = (1 + #{i in c: s_i >= s_c(z)}) / (n_c + 1)`. If z is of class c and exchangeable with the n_c items,
 p_c <= alpha happens with probability at most alpha.
 """
@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, IntArray, Promise, Way
-from nearkin.index.clusters import look_up
-from nearkin.index.searcher import Searcher
+from nearkin.index.scoring import Scorer
 
 TEXTS = ("labels", "groups", "digests", "sources")
 SEED = 20240229
@@ -40,9 +39,11 @@ class Calibration:
     digests: tuple[str, ...]
     sources: tuple[str, ...]
     scores: FloatArray
-    """(m,) distance to the k-th nearest reference of the item's class; 0 where its class is not `fresh`."""
+    """(m,) how strange each is for its own class; 0 where that is not `fresh`."""
     fresh: frozenset[str] = field(default_factory=frozenset)
     """The classes whose references are still those that the scores were computed against."""
+    basis: str = ""
+    """What the scores were computed with (the score, and the engine where it matters): other scores do not compare."""
 
     @classmethod
     def empty(cls, dim: int) -> Calibration:
@@ -96,52 +97,60 @@ class Calibration:
         texts: dict[str, Any] = {name: tuple(getattr(self, name)[item] for item in items) for name in TEXTS}
         rows = np.array(items, dtype=np.int64)
         fresh = self.fresh & set(texts["labels"])
-        return Calibration(vectors=self.vectors[rows], scores=self.scores[rows], fresh=fresh, **texts)
+        return replace(self, vectors=self.vectors[rows], scores=self.scores[rows], fresh=fresh, **texts)
 
     def joined(self, new: Calibration) -> Calibration:
         """These and more, the classes of the new ones stale."""
         texts: dict[str, Any] = {name: (*getattr(self, name), *getattr(new, name)) for name in TEXTS}
-        return Calibration(
+        return replace(
+            self,
             vectors=np.concatenate([self.vectors, new.vectors]),
             scores=np.concatenate([self.scores, new.scores]),
             fresh=self.fresh - set(new.labels),
             **texts,
         )
 
-    def scored(self, searcher: Searcher, k: int, labels: Set[str]) -> Calibration:
-        """The items of these labels scored against the engine's references, where their class holds k; others as is."""
-        code_of = {label: code for code, label in enumerate(searcher.references.classes)}
-        able = {label for label, n in searcher.references.class_sizes.items() if n >= k and label in labels}
+    def scored(self, scorer: Scorer, labels: Set[str]) -> Calibration:
+        """The items of these labels scored, where their class is able; the others as they are."""
+        able = scorer.able & labels & set(self.labels)
         items = [item for item, label in enumerate(self.labels) if label in able]
         scores = self.scores.copy()
         if items:
-            codes = [code_of[self.labels[item]] for item in items]
-            scores[items] = look_up(searcher, self.vectors[items], k=k).kth[np.arange(len(items)), codes]
-        return replace(self, scores=scores, fresh=(self.fresh - labels) | (able & set(self.labels)))
+            scores[items] = scorer.own(self.vectors[items], [self.labels[item] for item in items])
+        still = self.fresh - labels if scorer.basis == self.basis else frozenset()
+        return replace(self, scores=scores, fresh=still | able, basis=scorer.basis)
 
     # -------------------------------------------------------------------------------------------- answers
 
-    def promise(self, references: Mapping[str, int], *, k: int, alpha: float) -> Promise:
-        """What stands behind answers at this alpha, over classes -> references they hold."""
-        uncalibrated = self.reasons(references, k=k, alpha=alpha)
+    def promise(self, scorer: Scorer, *, alpha: float) -> Promise:
+        """What stands behind answers at this alpha, over the classes that are scored."""
+        references = scorer.searcher.references.class_sizes
+        uncalibrated = self._reasons(references, scorer, alpha)
         groups = {label: n for label, n in self.counts.items() if label in references}
-        way: Way | None = "held-out" if len(uncalibrated) < len(references) else None
-        stale = tuple(sorted(uncalibrated.keys() & set(groups) - self.fresh))
+        way: Way | None = "held_out" if len(uncalibrated) < len(references) else None
+        stale = tuple(sorted(uncalibrated.keys() & set(groups) - self._standing(scorer)))
         return Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated, stale=stale)
 
-    def reasons(self, references: Mapping[str, int], *, k: int, alpha: float) -> dict[str, str]:
+    def _standing(self, scorer: Scorer) -> frozenset[str]:
+        """The classes whose scores compare with this scorer's."""
+        return self.fresh if self.basis == scorer.basis else frozenset()
+
+    def _reasons(self, references: Mapping[str, int], scorer: Scorer, alpha: float) -> dict[str, str]:
         """Why classes promise nothing: class -> references it holds, to class -> reason; calibrated ones left out."""
-        found = {label: self._reason(label, n, k, alpha) for label, n in references.items()}
+        found = {label: self._reason(label, n, scorer, alpha) for label, n in references.items()}
         return {label: reason for label, reason in found.items() if reason}
 
-    def _reason(self, label: str, n_references: int, k: int, alpha: float) -> str:
+    def _reason(self, label: str, n_references: int, scorer: Scorer, alpha: float) -> str:
         n = self.counts.get(label, 0)
         if n == 0:
             return "none given"
-        if n_references < k:
-            return f"fewer references than k: {n_references} of {k}"
+        if n_references < scorer.score.fewest:
+            return f"fewer references than the score needs: {n_references} of {scorer.score.fewest}"
+        if self.basis != scorer.basis:
+            return f"stale: calibrated with {self.basis}, and it is {scorer.basis} now"
         if label not in self.fresh:
-            return "stale: references of this class changed since calibration"
+            whose = "references of this class" if scorer.per_class else "references"
+            return f"stale: {whose} changed since calibration"
         needed = groups_needed(alpha)
         return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
 

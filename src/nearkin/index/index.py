@@ -6,17 +6,17 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric
+from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, ScoreChoice
 from nearkin.errors import IndexCallError, WorkFailed
 from nearkin.index import calibrating, lifecycle, merging, reembedding, storage
 from nearkin.index.engines import built_in
 from nearkin.index.inputs import named_texts
 from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.questions import Questions
+from nearkin.index.scores import score_choice
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
 from nearkin.index.state import State
@@ -41,7 +41,8 @@ class Index(Questions):
         class_rule: ClassRule,
         dim: int,
         alpha: float = 0.10,
-        k: int = 1,
+        score: ScoreChoice | Mapping[str, Any] | str = "knn",
+        operating_points: Mapping[str, float] | None = None,
         embed: Embed | None = None,
         trained_digests: AbstractSet[str] = frozenset(),
         trained_groups: AbstractSet[str] = frozenset(),
@@ -49,7 +50,7 @@ class Index(Questions):
         model_digest: str = "",
         engine: EngineChoice | str = "flat",
     ) -> None:
-        settings = Settings(metric, class_rule, dim, alpha, k)
+        settings = Settings(metric, class_rule, dim, alpha, score_choice(score), operating_points or {})
         self._engine = engine if isinstance(engine, EngineChoice) else built_in(engine)
         made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
         model = ModelLink(embed, model_files, model_digest)
@@ -183,7 +184,7 @@ class Index(Questions):
         self,
         images_or_embeddings: Any,
         labels: Sequence[str] | str,
-        alpha: float | None = None,
+        alpha: float | str | None = None,
         groups: Sequence[str] | str | None = None,
         *,
         sources: Sequence[str] | str | None = None,
@@ -192,14 +193,15 @@ class Index(Questions):
         """Calibrate the classes of these labels on held-out items; other classes keep their calibration.
 
         Items that trained the model, are references, or share a group with either are refused by name.
-        What was given of these classes before is replaced. `alpha` becomes the index's own. Returns self.
+        What was given of these classes before is replaced. `alpha`, or an operating point's, becomes the index's own.
+        Returns self.
         """
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
         self._change(calibrating.calibrate, given, named, alpha)
         return self
 
-    def recalibrate(self, alpha: float | None = None) -> Index:
+    def recalibrate(self, alpha: float | str | None = None) -> Index:
         """Score the calibration items again, after references changed. Returns self.
 
         Items of classes that hold no reference any more wait until they do. `alpha` becomes the index's own.
@@ -258,14 +260,12 @@ class Index(Questions):
         cls, contents: storage.Contents, engine: EngineChoice, model: ModelLink, origin: tuple[Path, str]
     ) -> Index:
         """The index that a folder held."""
-        index = cls(**asdict(contents.settings), engine=engine)
-        references, calibration, empty = contents.references, contents.calibration, index._state.searcher.engine
+        index = cls(**vars(contents.settings), engine=engine)
+        references, empty = contents.references, index._state.searcher.engine
         assert isinstance(contents.engine.content, memoryview), "these contents were read"
         made = empty.opened(contents.engine.content, references.ids, references.vectors)
-        if made.fingerprint != contents.engine.fingerprint:
-            calibration = calibration.stale(set(calibration.labels))
         searcher = Searcher(references, made, index.metric)
-        held = (references, calibration, contents.trained, searcher, model, contents.history)
+        held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
         index._state, index._origin = State(contents.settings, *held), origin
         return index
 

@@ -16,7 +16,7 @@ from nearkin.index.state import State
 def merge(state: State, other: State, renumber: bool, keep_calibration: bool) -> tuple[State, dict[int, int]]:
     """The first state with all of the other's; and which id each of the other's references has now.
 
-    Alpha, k and history stay the first one's. Calibration items that both have are kept once; the classes that the
+    Alpha, score and history stay the first one's. Calibration items that both have are kept once; the classes that the
     other brings anything of are stale. All that stands in the way is told before anything changes.
     """
     _check_settings(state, other)

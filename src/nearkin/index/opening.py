@@ -12,6 +12,8 @@ from nearkin.contracts import Embed, EngineChoice
 from nearkin.index.engines import built_in
 from nearkin.index.index import Index
 from nearkin.index.model_link import ModelFiles, ModelLink
+from nearkin.index.scores import built_in as built_in_score
+from nearkin.index.settings import ScoreFor
 from nearkin.index.storage import holds_model, read
 from nearkin.index.writing import writing
 
@@ -35,14 +37,16 @@ def load(
     embed: Embed | None = None,
     model_files: ModelFiles | None = None,
     engine_for: EngineFor = built_in,
+    score_for: ScoreFor = built_in_score,
 ) -> Index:
     """An index as it was saved; `DamagedError` where a file is not as it was written.
 
     The model comes from `embed` and `model_files` where given (a run has its own), else `embed_for` makes it from
-    the files that were saved along, if any were. `engine_for` knows the engines of plugins too.
+    the files that were saved along, if any were. `engine_for` and `score_for` know the engines and outlier scores of
+    plugins too.
     """
     folder = Path(folder)
-    contents = read(folder)
+    contents = read(folder, score_for)
     kept = dict(contents.model)
     if kept and embed is None and embed_for is not None:
         embed = embed_for(kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class Questions:
         return self._state.settings.alpha
 
     @property
+    def operating_points(self) -> Mapping[str, float]:
+        """Other alphas by name: `query(image, alpha="triage")`."""
+        return dict(self._state.settings.operating_points)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The classes that it holds references of, sorted."""
         return self.references.classes
@@ -82,20 +87,21 @@ class Questions:
         images_or_embeddings: Any,
         *,
         k: int = 5,
-        alpha: float | None = None,
+        alpha: float | str | None = None,
         where: Where | None = None,
         record: bool = False,
     ) -> Any:
         """One image or (d,) embedding -> one `Answer`; a list or an (n, d) array -> a list of them.
 
         `k`: how many neighbours an answer shows; all where the index holds fewer. `alpha`: decide at another
-        level than the index's own, from the same scores. `where`: ask about some references alone, by label, group
-        or source: `{"label": ["covid", "normal"], "source": "ward-3/*"}`. Classes that the filter leaves out are not
-        asked about; one that it takes a part of is uncalibrated. `record`: count the statuses in the history.
+        level than the index's own, a number or an operating point's name, from the same scores. `where`: ask about
+        some references alone, by label, group or source: `{"label": ["covid", "normal"], "source": "ward-3/*"}`.
+        Classes that the filter leaves out are not asked about; one that it takes a part of is uncalibrated.
+        `record`: count the statuses in the history.
         """
-        refuse([count_problem("k", k), alpha_problem(alpha) if alpha is not None else ""])
+        refuse([count_problem("k", k)])
+        level = self._state.settings.level(alpha)
         asked = self._asked(images_or_embeddings, where)
-        level = self.alpha if alpha is None else float(alpha)
         answers = answering.answer(asked.state, asked.vectors, neighbors=int(k), alpha=level)
         if record:
             self.record(answers)

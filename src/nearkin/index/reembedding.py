@@ -85,7 +85,7 @@ def _refuse(names: Sequence[str], wrong: Sequence[bool], what: str, mend: str) -
 def _with_vectors(
     state: State, target: State, engine: Engine, items: Calibration, vectors: FloatArray, digests: Sequence[str]
 ) -> State:
-    settings = replace(target.settings, alpha=state.settings.alpha, k=state.settings.k)
+    settings = replace(target.settings, alpha=state.settings.alpha, score=state.settings.score)
     refuse(vector_problems(vectors, settings.dim, settings.metric))
     n = len(state.references)
     flags = np.array([digest in target.trained.digests for digest in digests[:n]], dtype=bool)
@@ -97,6 +97,6 @@ def _with_vectors(
     check_independent(calibration, references, trained, settings.metric)
     searcher = Searcher(references, engine.holding(references.ids, references.vectors), settings.metric)
     made = State(settings, references, calibration, trained, searcher, target.model, state.history)
-    scored = calibration.scored(searcher, settings.k, set(calibration.labels))
+    scored = calibration.scored(made.scorer, set(calibration.labels))
     note = {"calibration": len(items), "model": target.model.digest}
     return replace(made, calibration=scored).noted("reembed", n, references.labels, **note)

@@ -1,14 +1,20 @@
-"""What an index is made with: metric, class rule, dimensions, alpha and k."""
+"""What an index is made with: metric, class rule, dimensions, outlier score, alpha and other operating points."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
 
-from nearkin.contracts import ClassRule, Metric
+from nearkin.contracts import Build, ClassRule, Metric, Score, ScoreChoice
+from nearkin.errors import IndexCallError, did_you_mean, listing
 from nearkin.index.inputs import refuse
+from nearkin.index.scores import built_in, score_choice
+
+ScoreFor = Callable[[str, Mapping[str, Any]], ScoreChoice]
+"""A score's type and options as saved -> the score, a plugin's too."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,9 @@ class Settings:
     class_rule: ClassRule
     dim: int
     alpha: float
-    k: int
-    """A class's score is the distance to its k-th nearest reference."""
+    score: ScoreChoice = field(default_factory=lambda: score_choice("knn"))
+    operating_points: Mapping[str, float] = field(default_factory=dict)
+    """Other alphas by name: `{"triage": 0.10, "screening": 0.05}`."""
 
     def __post_init__(self) -> None:
         attends_by_cosine = self.class_rule != "attention" or self.metric == "cosine"
@@ -31,10 +38,66 @@ class Settings:
                 _choice_problem("class_rule", self.class_rule, get_args(ClassRule)),
                 "" if attends_by_cosine else mismatch,
                 count_problem("dim", self.dim),
-                count_problem("k", self.k),
                 alpha_problem(self.alpha),
+                *self._point_problems(),
             ]
         )
+
+    def _point_problems(self) -> list[str]:
+        if not isinstance(self.operating_points, Mapping):
+            return [f"operating_points {self.operating_points!r}: give alphas by name, such as {{'triage': 0.10}}."]
+        points = self.operating_points.items()
+        wrong = [
+            f"operating_points: {name!r} is no name." for name, _ in points if not isinstance(name, str) or not name
+        ]
+        told = [f"operating_points: {name}: {problem}" for name, a in points if (problem := alpha_problem(a))]
+        return wrong + told
+
+    def level(self, alpha: float | str | None) -> float:
+        """The alpha that is meant: a number, an operating point's name, or none for the index's own."""
+        if alpha is None:
+            return self.alpha
+        if isinstance(alpha, str) and alpha in self.operating_points:
+            return float(self.operating_points[alpha])
+        if isinstance(alpha, str):
+            named = ", ".join(f"{name} ({point:g})" for name, point in self.operating_points.items())
+            raise IndexCallError(
+                f"alpha {alpha!r}: no operating point has that name.{did_you_mean(alpha, self.operating_points)} "
+                f"There are {named or 'none'}."
+            )
+        refuse([alpha_problem(alpha)])
+        return float(alpha)
+
+    @property
+    def said_score(self) -> str:
+        """The score and its options, as a reason says them: `knn (k 1)`."""
+        options = self.score.options.model_dump(mode="json")
+        said = ", ".join(f"{name} {value}" for name, value in options.items())
+        return f"{self.score.type} ({said})" if said else self.score.type
+
+    def made_score(self) -> Score:
+        """The score, for this metric."""
+        return self.score.make(Build(seed=0, embedding_dim=self.dim, metric=self.metric))
+
+    def written(self) -> dict[str, Any]:
+        """As plain data."""
+        score = {"type": self.score.type, "options": self.score.options.model_dump(mode="json")}
+        points = dict(self.operating_points)
+        return {**{name: getattr(self, name) for name in PLAIN}, "score": score, "operating_points": points}
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any], score_for: ScoreFor = built_in) -> Settings:
+        """What `written` gave. The first indexes had a k in the place of a score, and no operating points."""
+        score = said.get("score") or {"type": "knn", "options": {"k": said["k"]}}
+        strange = sorted({*said} - {*PLAIN, "score", "k", "operating_points"})
+        if strange:
+            raise ValueError(f"no index is made with {listing(strange)}.")
+        chosen = score_for(score["type"], score["options"])
+        plain = {name: said[name] for name in PLAIN}
+        return cls(**plain, score=chosen, operating_points=said.get("operating_points", {}))
+
+
+PLAIN = ("metric", "class_rule", "dim", "alpha")
 
 
 def alpha_problem(alpha: Any) -> str:

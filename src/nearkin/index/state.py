@@ -20,6 +20,7 @@ from nearkin.index.engines.flat import FlatEngine
 from nearkin.index.history import Event
 from nearkin.index.model_link import ModelLink
 from nearkin.index.references import References
+from nearkin.index.scoring import Scorer
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
 from nearkin.index.trained import Trained
@@ -44,6 +45,7 @@ class State:
     whole: State | None = None
     """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
+    _scorers: list[Scorer] = field(default_factory=list, init=False)
     _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -63,7 +65,19 @@ class State:
         """Other references: those of `ids` came or went, so the classes of `labels` are stale."""
         engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)
         searcher = Searcher(references, engine, self.settings.metric)
-        return replace(self, references=references, searcher=searcher, calibration=self.calibration.stale(labels))
+        changed = {*labels}
+        if changed and not self.scorer.per_class:
+            changed = {*self.calibration.labels}
+        return replace(self, references=references, searcher=searcher, calibration=self.calibration.stale(changed))
+
+    @property
+    def scorer(self) -> Scorer:
+        """How strange an embedding is for each class, made once."""
+        if self.whole is not None:
+            return self.whole.scorer
+        if not self._scorers:
+            self._scorers.append(Scorer(self.searcher, self.settings.made_score(), self.settings.said_score))
+        return self._scorers[0]
 
     def noted(self, call: str, n: int, labels: Iterable[str] = (), **details: Any) -> State:
         """The same, with a line in its history: the call, how many items, how many of each of the `labels`."""
@@ -75,6 +89,7 @@ class State:
         """The same with another history; what was made for answering is kept."""
         same = replace(self, history=history)
         same._judges.update(self._judges)
+        same._scorers.extend(self._scorers)
         return same
 
     def judge(self, alpha: float) -> Judge:
@@ -87,7 +102,7 @@ class State:
         sizes = self.references.class_sizes
         if self.whole is not None:
             return narrowed(self.whole.judge(alpha).promise, self.whole.references.class_sizes, sizes)
-        return self.calibration.promise(sizes, k=self.settings.k, alpha=alpha)
+        return self.calibration.promise(self.scorer, alpha=alpha)
 
     def part(self, where: Any) -> State:
         """The references that a filter lets through, as a state of their own; the last few are kept."""

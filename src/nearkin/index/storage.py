@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +20,8 @@ from nearkin.index.calibration import Calibration
 from nearkin.index.history import Event, from_lines, to_lines
 from nearkin.index.inputs import refuse, text_problems, vector_problems
 from nearkin.index.references import References
-from nearkin.index.settings import Settings
+from nearkin.index.scores import built_in as built_in_score
+from nearkin.index.settings import ScoreFor, Settings
 from nearkin.index.stored import migrated, read_references, tensor, write_references
 from nearkin.index.trained import Trained
 from nearkin.parsing import bounded_tensors, parsing
@@ -89,7 +90,8 @@ def write(folder: Path, contents: Contents) -> None:
         REFERENCES: partial(write_references, contents.references),
         CALIBRATION: save({"vectors": calibration.vectors, "scores": calibration.scores}),
         CALIBRATION_TEXTS_FILE: to_json(
-            {name: getattr(calibration, name) for name in CALIBRATION_TEXTS} | {"fresh": sorted(calibration.fresh)}
+            {name: getattr(calibration, name) for name in CALIBRATION_TEXTS}
+            | {"fresh": sorted(calibration.fresh), "basis": calibration.basis}
         ),
         TRAINED: save({"vectors": contents.trained.vectors}),
         TRAINED_TEXTS_FILE: to_json({name: sorted(getattr(contents.trained, name)) for name in ("digests", "groups")}),
@@ -97,7 +99,7 @@ def write(folder: Path, contents: Contents) -> None:
         ENGINE: engine.content,
     }
     meta = {
-        **asdict(contents.settings),
+        **contents.settings.written(),
         "next_id": contents.references.next_id,
         "model": contents.model_digest,
         "engine": {"type": engine.type, "options": dict(engine.options), "fingerprint": engine.fingerprint},
@@ -123,7 +125,7 @@ def check_folder(folder: Path) -> None:
             raise IndexCallError(f"{error}\nNothing was saved over it. Save into another folder.") from error
 
 
-def read(folder: Path) -> Contents:
+def read(folder: Path, score_for: ScoreFor = built_in_score) -> Contents:
     """What a folder holds, every file confirmed. `DamagedError` names the file that is not as it was written."""
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION, older=OLDER, mapped={REFERENCES, ENGINE})
     if bundle.version == 1:
@@ -134,7 +136,7 @@ def read(folder: Path) -> Contents:
     with parsing(folder / MANIFEST):
         meta = dict(bundle.meta)
         next_id, model_digest, said = int(meta.pop("next_id")), str(meta.pop("model")), meta.pop("engine")
-        settings = Settings(**meta)
+        settings = Settings.read(meta, score_for)
         engine = EngineFile(str(said["type"]), dict(said["options"]), str(said["fingerprint"]), bundle.mapped[ENGINE])
     with parsing(folder / REFERENCES):
         references = read_references(bundle.mapped[REFERENCES], settings, next_id)
@@ -163,16 +165,16 @@ def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, r
         tensors = load(bounded_tensors(files[CALIBRATION]))
         vectors, scores = tensor(tensors, "vectors", np.float32, 2), tensor(tensors, "scores", np.float32, 1)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
-        if len(scores) != len(vectors) or not (np.isfinite(scores) & (scores >= 0)).all():
-            raise ValueError("its scores are not one distance an item.")
+        if len(scores) != len(vectors) or not np.isfinite(scores).all():
+            raise ValueError("its scores are not one number an item.")
     with parsing(folder / CALIBRATION_TEXTS_FILE):
         said = json.loads(files[CALIBRATION_TEXTS_FILE])
         texts = _texts(said, CALIBRATION_TEXTS, len(vectors))
         fresh = frozenset(said["fresh"])
-        enough = {label for label, n in references.class_sizes.items() if n >= settings.k}
-        if not fresh <= enough & set(texts["labels"]):
+        if not fresh <= {*references.classes} & {*texts["labels"]}:
             raise ValueError("it calls classes calibrated that cannot be.")
-    return Calibration(vectors=vectors, scores=scores, fresh=fresh, **texts)
+        basis = str(said.get("basis", settings.said_score))
+    return Calibration(vectors=vectors, scores=scores, fresh=fresh, basis=basis, **texts)
 
 
 def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:

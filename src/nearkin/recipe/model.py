@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nearkin.contracts import Kind, Metric, Options
+from nearkin.contracts import Kind, Metric, Options, Way
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+OperatingPoint = Annotated[str, Field(min_length=1)]
 
 
 def is_pattern(label: str) -> bool:
@@ -202,10 +204,19 @@ class IndexOptions(Options):
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """The promised upper bound on the share of a known class's images that are flagged unknown."""
-    k: Positive = 1
-    """A class's outlier score is the distance to its k-th nearest reference."""
+    k: Positive | None = None
+    """How the first recipes wrote `unknown: {score: {type: knn, k: 1}}`; read as that."""
+    operating_points: Mapping[OperatingPoint, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """Other alphas by name, such as `{triage: 0.10, screening: 0.05}`: `query(image, alpha="triage")`."""
     metric: Metric | None = None
     """How embeddings are compared. Left out: as the method does; needed where its loss's distance has no index."""
+
+
+class UnknownOptions(Options):
+    """What stands behind *unknown*; `score` names the outlier score, such as `{type: knn, k: 1}`."""
+
+    way: Way = "held_out"
+    """What calibrates a class: images kept apart, the references themselves, or the training images by folds."""
 
 
 @dataclass(frozen=True)
@@ -232,5 +243,8 @@ class Recipe:
     loss: Selection | None
     train: TrainOptions
     index: IndexOptions
+    score: Selection
+    """How strange an image is for a class: written in the section `unknown`."""
+    unknown: UnknownOptions
     evaluate: tuple[Selection, ...]
     embed: EmbedOptions = field(default_factory=EmbedOptions)

@@ -16,15 +16,26 @@ from nearkin.recipe.ancestor import take_init_from, with_ancestor
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
-from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, Recipe, Selection, TrainOptions
+from nearkin.recipe.model import (
+    DataOptions,
+    EmbedOptions,
+    IndexOptions,
+    Recipe,
+    Selection,
+    TrainOptions,
+    UnknownOptions,
+)
 from nearkin.recipe.overrides import apply_overrides
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
+from nearkin.recipe.unknown import other_options, read_score
 from nearkin.recipe.yaml_text import read_document
 from nearkin.registry import Registries
 
 MAX_BYTES = 2**20
-KEYS = ("name", "seed", "data", "backbone", "method", "sampler", "loss", "train", "embed", "index", "evaluate")
+KEYS = (
+    "name", "seed", "data", "backbone", "method", "sampler", "loss", "train", "embed", "index", "unknown", "evaluate",
+)  # fmt: skip
 T = TypeVar("T")
 Section = TypeVar("Section", bound=BaseModel)
 Overrides: TypeAlias = Sequence[str] | Mapping[str, object]
@@ -109,6 +120,8 @@ class _Reader:
         index = self._section("index", IndexOptions) if "index" in self.data else IndexOptions()
         embed = self._section("embed", EmbedOptions) if "embed" in self.data else EmbedOptions()
         init_from = self._warm_start()
+        unknown = self._unknown()
+        score, index = read_score(self.data.get("unknown"), index, self.registries, self.problems)
         backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
         loss = self._component("loss") if self._has_loss else None
         evaluate = [_selection(chosen) for chosen in self._evaluators()]
@@ -131,6 +144,8 @@ class _Reader:
             train=_sure(train),
             embed=_sure(embed),
             index=_sure(index),
+            score=_sure(score),
+            unknown=_sure(unknown),
             evaluate=tuple(_sure(selection) for selection in evaluate),
         )
 
@@ -158,6 +173,10 @@ class _Reader:
             section = with_ancestor(section, run, self.problems)
         self.data["backbone"] = section
         return run
+
+    def _unknown(self) -> UnknownOptions | None:
+        rest = other_options(self.data.get("unknown", {}), self.problems)
+        return check_model(UnknownOptions, rest, ("unknown",), self.problems)
 
     def _component(self, kind: Kind) -> Chosen | None:
         if kind in self.data:

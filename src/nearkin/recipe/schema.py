@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from nearkin.contracts import Component, Kind
-from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions
+from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions, UnknownOptions
 from nearkin.recipe.read import KEYS, Head
 from nearkin.registry import Registries, Registry
 
@@ -22,6 +22,7 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         TrainOptions,
         EmbedOptions,
         IndexOptions,
+        UnknownOptions,
         *(c.options for c in components),
     ]
     refs, shared = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
@@ -36,6 +37,10 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         sections = [_section(one, _names(registry, one), defined(one.options)) for one in registry]
         return {"oneOf": sections} if sections else {"not": {}}
 
+    def with_score() -> dict[str, Any]:
+        section = defined(UnknownOptions)
+        return {**section, "properties": {"score": one_of("score"), **section["properties"]}}
+
     properties = {
         **defined(Head)["properties"],
         "data": refs[DataOptions, "validation"],
@@ -46,6 +51,7 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         "train": refs[TrainOptions, "validation"],
         "embed": refs[EmbedOptions, "validation"],
         "index": refs[IndexOptions, "validation"],
+        "unknown": with_score(),
         "evaluate": {"type": "array", "items": one_of("evaluator")},
     }
     return {

@@ -6,23 +6,29 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nearkin.contracts import Build, ScoreChoice
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import listing
 from nearkin.index import Index
 from nearkin.index.calibration import groups_needed
 from nearkin.model import Model
+from nearkin.plugins import score_of
 from nearkin.recipe import Recipe
+from nearkin.registry import Registries
 
 
-def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Model, cache: EmbeddingCache) -> Index:
+def build_index(
+    recipe: Recipe, registries: Registries, dataset: Dataset, store: ImageStore, model: Model, cache: EmbeddingCache
+) -> Index:
     """References from train, calibrated on calibrate."""
     index = Index(
         metric=model.method.metric,
         class_rule=model.method.class_rule,
         dim=model.embedding_dim,
         alpha=recipe.index.alpha,
-        k=recipe.index.k,
+        score=recipe_score(recipe, registries),
+        operating_points=recipe.index.operating_points,
         embed=model.embed,
         trained_digests=model.trained_on,
         trained_groups=model.trained_groups,
@@ -35,6 +41,11 @@ def build_index(recipe: Recipe, dataset: Dataset, store: ImageStore, model: Mode
         index.remember_trained(cache.embed(store, chosen), groups=groups, digests=store.digests(chosen))
     fill_index(index, dataset, store, lambda items: cache.embed(store, items))
     return index
+
+
+def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:
+    """The recipe's outlier score."""
+    return score_of(registries, recipe.score.type, recipe.score.options.model_dump(mode="json", by_alias=True))
 
 
 def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
@@ -55,7 +66,7 @@ def _about(items: Sequence[Item], store: ImageStore) -> dict[str, Any]:
     }
 
 
-def uncalibrated_notes(recipe: Recipe, dataset: Dataset) -> list[str]:
+def uncalibrated_notes(recipe: Recipe, registries: Registries, dataset: Dataset) -> list[str]:
     """What a user should hear before training, not after: classes for which 'unknown' will promise nothing."""
     wanted = groups_needed(recipe.index.alpha)
     groups = {
@@ -70,6 +81,10 @@ def uncalibrated_notes(recipe: Recipe, dataset: Dataset) -> list[str]:
             f"index.alpha {recipe.index.alpha:g} needs {wanted}. Raise data.calibrate or index.alpha."
         )
     fewest = min(Counter(item.label for item in dataset.items["train"]).values())
-    if recipe.index.k > fewest:
-        notes.append(f"'unknown' will promise nothing: index.k is {recipe.index.k}, a class has {fewest} references.")
+    needed = recipe_score(recipe, registries).make(Build(seed=0, metric="l2")).fewest
+    if needed > fewest:
+        notes.append(
+            f"'unknown' will promise nothing: the score {recipe.score.type} needs {needed} references a class, and one "
+            f"has {fewest}."
+        )
     return notes

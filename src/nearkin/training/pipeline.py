@@ -140,7 +140,7 @@ class Work:
         refuse_oblong(model.input.size, training.variants)
         progress = partial(watch.progress, "reading images")
         store = ImageStore.load(source, dataset.all_items(), model.input, progress, spare=dataset.spare)
-        notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, dataset)]
+        notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:
             ancestor = Ancestor.of(recipe.init_from)
             ancestor.refuse_seen(dataset, store)
@@ -220,7 +220,8 @@ class Work:
             self.watch.message(f"this run has no index; its compare answers: {self.model.no_index}")
         else:
             cache = EmbeddingCache(folder.embeddings, self.model)
-            save(build_index(self.recipe, self.dataset, self.store, self.model, cache), folder.index, with_model=False)
+            index = build_index(self.recipe, self.registries, self.dataset, self.store, self.model, cache)
+            save(index, folder.index, with_model=False)
         stopping = self.recipe.train.early_stopping
         target = stopping.target if stopping else None
         folder.finish(self.model.files(), **ending_facts(outcome, target, self.sampler.steps_per_epoch))

@@ -39,7 +39,7 @@ class FakeIndex:
         status: Any = ("unknown", "known", "ambiguous")[min(plausible, 2)] if label in p_values else None
         groups = {name: len(own) for name, own in self.scores.items()}
         bare = {name: "none given" for name in names if name not in self.scores}
-        promise = Promise(self.alpha, "held-out" if self.scores else None, groups, bare)
+        promise = Promise(self.alpha, "held_out" if self.scores else None, groups, bare)
         return Answer(status, label, distances[label], distances, p_values, (), "", promise)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
-
-from pydantic import ValidationError
 
 from nearkin.contracts import Build, Component, Metric, Options, Score, ScoreChoice
 from nearkin.errors import IndexCallError, did_you_mean
+from nearkin.index.scores.choice import chosen
 from nearkin.index.scores.options import (
     KnnOptions,
     LofOptions,
@@ -80,23 +80,20 @@ BUILT_IN: Mapping[str, Component] = {
 }
 
 
-def score_choice(said: ScoreChoice | Mapping[str, Any] | str) -> ScoreChoice:
-    """A built-in score by its name, or as a recipe writes it: `{"type": "knn", "k": 3}`.
-
-    `IndexCallError` for a name or an option that there is not.
-    """
-    if isinstance(said, ScoreChoice):
-        return said
-    rest = {} if isinstance(said, str) else dict(said)
-    type = str(said if isinstance(said, str) else rest.pop("type", ""))
+def built_in(type: str, options: Mapping[str, Any] = MappingProxyType({})) -> ScoreChoice:
+    """A built-in score by its name; `IndexCallError` for any other name, or for options that it does not take."""
     component = BUILT_IN.get(type.removeprefix(f"{CORE}:"))
     if component is None:
         raise IndexCallError(
             f"score {type!r}: there is no such built-in score.{did_you_mean(type, BUILT_IN)} "
-            f"There are {', '.join(BUILT_IN)}; one of a plugin is handed over as a ScoreChoice."
+            f"There are {', '.join(BUILT_IN)}; one of a plugin is chosen by nearkin.score(NAME, ...)."
         )
-    try:
-        return ScoreChoice(component.name, component.options(**rest), component.factory)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise IndexCallError(f"score {type!r}: {wrong}.") from error
+    return chosen(component, options)
+
+
+def score_choice(said: ScoreChoice | Mapping[str, Any] | str) -> ScoreChoice:
+    """A score, or a built-in one by its name, or as a recipe writes it: `{"type": "knn", "k": 3}`."""
+    if isinstance(said, ScoreChoice):
+        return said
+    rest = {"type": said} if isinstance(said, str) else dict(said)
+    return built_in(str(rest.pop("type", "")), rest)

@@ -1,0 +1,14 @@
+"""An outlier score chosen by name: its options checked, nothing made yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nearkin.contracts import Component, ScoreChoice
+from nearkin.index.component_options import checked_options, name_of
+
+
+def chosen(component: Component, options: Mapping[str, Any]) -> ScoreChoice:
+    """This component with these options; `IndexCallError` names all that it does not take."""
+    return ScoreChoice(name_of(component), checked_options(component, options), component.factory)

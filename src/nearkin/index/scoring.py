@@ -1,0 +1,95 @@
+"""Scores of embeddings for every class: taken from the engine's search, or fitted on the references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nearkin.contracts import FittedScore, FloatArray, IntArray, Score
+from nearkin.errors import NearkinError, PluginError
+from nearkin.index.clusters import HELD, look_up
+from nearkin.index.distances import row_chunks
+from nearkin.index.searcher import Searcher
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """One score over one state of the references."""
+
+    searcher: Searcher
+    score: Score
+    name: str
+    """The score's, as a reason says it."""
+
+    @property
+    def per_class(self) -> bool:
+        """Whether a class's scores rest on its own references alone."""
+        return self.score.nearest is not None
+
+    @property
+    def basis(self) -> str:
+        """What its scores rest on besides the references: scores of another basis do not compare."""
+        exact = self.score.nearest is None or self.searcher.engine.exact
+        return self.name if exact else f"{self.name} by the engine {self.searcher.engine.fingerprint}"
+
+    @cached_property
+    def able(self) -> frozenset[str]:
+        """The classes that hold enough references to be scored."""
+        sizes = self.searcher.references.class_sizes
+        return frozenset(label for label, n in sizes.items() if n >= self.score.fewest)
+
+    def scores(self, queries: FloatArray) -> FloatArray:
+        """(q, d) -> (q, c), a column a class of the references; infinite for those that are not `able`."""
+        if self.score.nearest is not None:
+            return look_up(self.searcher, queries, k=self.score.nearest).kth
+        references = self.searcher.references
+        scores = np.full((len(queries), len(references.classes)), np.inf, dtype=np.float32)
+        for rows in row_chunks(len(queries), references.vectors.size, HELD) if self.able else ():
+            scores[rows, self._columns] = self._checked(self._fitted, queries[rows])
+        return scores
+
+    def own(self, vectors: FloatArray, labels: Sequence[str]) -> FloatArray:
+        """(m, d) items of these labels, all able -> (m,) each one's score for its own class."""
+        code_of = {label: code for code, label in enumerate(self.searcher.references.classes)}
+        columns = [code_of[label] for label in labels]
+        own: FloatArray = self.scores(vectors)[np.arange(len(labels)), columns]
+        return own
+
+    @cached_property
+    def _columns(self) -> slice | IntArray:
+        """Of the able classes among all."""
+        classes = self.searcher.references.classes
+        able = np.array([column for column, label in enumerate(classes) if label in self.able], dtype=np.int64)
+        return slice(None) if len(able) == len(classes) else able
+
+    @cached_property
+    def _fitted(self) -> FittedScore:
+        references = self.searcher.references
+        columns = np.arange(len(references.classes))[self._columns]
+        rows = np.isin(references.codes, columns)
+        codes = np.searchsorted(columns, references.codes[rows])
+        fitted: FittedScore = self._call(self.score.fit, references.vectors[rows], codes)
+        return fitted
+
+    def _checked(self, fitted: FittedScore, queries: FloatArray) -> FloatArray:
+        """What was fitted, held to its contract."""
+        scores = np.asarray(self._call(fitted, queries), dtype=np.float32)
+        wanted = (len(queries), len(self.able))
+        if scores.shape != wanted:
+            raise PluginError(f"the score {self.name} gave an array of shape {scores.shape}; it must be {wanted}.")
+        if not np.isfinite(scores).all():
+            raise PluginError(f"the score {self.name} gave NaN or infinite numbers; it must be finite.")
+        return scores
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except NearkinError:
+            raise
+        # A plugin's score may raise anything.
+        except Exception as error:
+            raise PluginError(f"the score {self.name} broke: {type(error).__name__}: {error}.") from error
