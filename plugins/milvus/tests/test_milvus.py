@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,23 @@ def test_answers_are_those_of_a_laptop(uri: str, metric: Any) -> None:
     assert on_server.query(queries(), where={"label": "a"}) == on_laptop.query(queries(), where={"label": "a"})
 
 
+def test_a_saved_index_finds_its_collection_again(uri: str, tmp_path: Path) -> None:
+    index = filled(choice(uri))
+    index.save(tmp_path / "x")
+    before = collections(uri)
+    loaded = nearkin.load_index(tmp_path / "x")
+    assert loaded.query(queries()) == index.query(queries())
+    assert collections(uri) <= before
+    assert str(loaded.promise) == str(index.promise)
+    client(MilvusOptions(uri=uri)).drop_collection(engine_of(loaded)._collection.name)
+    anew = nearkin.load_index(tmp_path / "x")
+    assert [answer.label for answer in anew.query(queries())] == [answer.label for answer in index.query(queries())]
+
+
+def engine_of(index: nearkin.Index) -> Any:
+    return index._state.searcher.engine
+
+
 # -------------------------------------------------------------------------------------------------- refused
 
 
@@ -128,9 +146,14 @@ def test_what_the_server_refuses_is_said_in_its_words(uri: str) -> None:
 
 
 def test_a_token_comes_from_the_environment_and_its_absence_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MY_TOKEN", raising=False)
-    with pytest.raises(NearkinError, match="MY_TOKEN holds no token"):
-        made(NOWHERE, token_from="MY_TOKEN").holding(np.arange(3), np.ones((3, 16), dtype=np.float32))
+    monkeypatch.delenv("MILVUS_MINE", raising=False)
+    with pytest.raises(NearkinError, match="MILVUS_MINE holds no token"):
+        made(NOWHERE, token_from="MILVUS_MINE").holding(np.arange(3), np.ones((3, 16), dtype=np.float32))
+
+
+def test_no_other_secret_of_the_environment_can_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="token_from"):
+        MilvusOptions(token_from="AWS_SECRET_ACCESS_KEY")
 
 
 # ------------------------------------------------------------------------------------------- collections

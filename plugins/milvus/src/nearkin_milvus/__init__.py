@@ -22,8 +22,9 @@ class MilvusOptions(Options):
     uri: str = "http://127.0.0.1:19530"
     """Where Milvus listens: a server's or a cluster's address, or a path ending in `.db` for Milvus Lite in this
     process."""
-    token_from: str | None = None
-    """The environment variable that holds the token (`user:password`, or an API key). Runs never hold the token."""
+    token_from: Annotated[str, Field(pattern=r"^MILVUS_[A-Z0-9_]+$")] | None = None
+    """The environment variable that holds the token (`user:password`, or an API key); its name begins with MILVUS_, so
+    that a folder of someone else's cannot ask for other secrets. Runs never hold the token."""
     database: str = "default"
     """The database of the server that collections are made in."""
     index_type: Literal["AUTOINDEX", "FLAT", "IVF_FLAT", "HNSW", "DISKANN"] = "AUTOINDEX"
