@@ -1,9 +1,9 @@
-"""The tables of docs/results.md, each by one command: `python docs/figures.py digits`, `... cxr3` or `... omniglot`.
+"""The tables of docs/results.md, each by one command: `python docs/figures.py NAME`.
 
-digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots; omniglot: four methods,
-two directions, three seeds (both need NEARKIN_DATA). Each prints its table as Markdown and keeps every figure behind
-it under runs/figures. omniglot keeps each run's as it ends and goes on where it stopped; `omniglot METHOD ...` trains
-those methods alone.
+digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots. cxr3-methods: three
+methods, five draws. omniglot: four methods, two directions, three seeds. All but digits need NEARKIN_DATA.
+Each prints its table as Markdown and keeps every figure behind it under runs/figures. omniglot keeps each run's as it
+ends and goes on where it stopped; `omniglot METHOD ...` trains those methods alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nearkin.experiments import Mean, Repeated, mean_over, repeat
 from nearkin.files import to_json, write_atomic
 
 CHOICES, SEEDS, DRAWS = 10, 3, 10
+CXR3_METHODS, METHOD_DRAWS = ("siamese", "prototypical", "matching"), 5
 OUT = Path("runs/figures")
 Settings = dict[str, object]
 
@@ -103,6 +104,21 @@ def cxr3() -> None:
     recalls = [f"recall_{label}" for label in ("covid", "normal", "viral_pneumonia")]
     names = ["exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy", *recalls]
     make("cxr3", settings, [one["seed"] for one in settings], names)
+
+
+def cxr3_methods() -> None:
+    """Three methods on the same five draws of ten shots, beside the same baselines."""
+    names = ["exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy"]
+    draws = list(range(METHOD_DRAWS))
+    kept: dict[str, Any] = {}
+    for place, method in enumerate(CXR3_METHODS):
+        done = repeat(f"cxr3-{method}", [{"seed": seed} for seed in draws], runs=Path("runs"), message=say)
+        lines = table(done, draws, names)
+        head, rows = lines[:2], [row.replace("| ", f"| {method} | ", 1) for row in lines[2:]]
+        print("\n".join([*(["| method " + head[0], "|---" + head[1]] if place == 0 else []), *rows]), flush=True)
+        kept[method] = [{"settings": dict(one.settings), "steps": one.steps, "figures": one.figures} for one in done]
+    OUT.mkdir(parents=True, exist_ok=True)
+    write_atomic(OUT / "cxr3-methods.json", to_json(kept))
 
 
 OMNIGLOT_METHODS = ("prototypical", "matching", "siamese", "triplet")
@@ -188,7 +204,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-TABLES: dict[str, Callable[..., None]] = {"digits": digits, "cxr3": cxr3, "omniglot": omniglot}
+TABLES: dict[str, Callable[..., None]] = {
+    "digits": digits,
+    "cxr3": cxr3,
+    "cxr3-methods": cxr3_methods,
+    "omniglot": omniglot,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in TABLES:
