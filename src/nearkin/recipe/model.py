@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nearkin.contracts import Kind, Metric, Options, Way
+from nearkin.contracts import Kind, Metric, Options
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -215,8 +215,8 @@ class IndexOptions(Options):
 class UnknownOptions(Options):
     """What stands behind *unknown*; `score` names the outlier score, such as `{type: knn, k: 1}`."""
 
-    way: Way = "held_out"
-    """What calibrates a class: images kept apart, the references themselves, or the training images by folds."""
+    way: Literal["held_out"] = "held_out"
+    """What calibrates a class: images kept apart (`data.calibrate`)."""
 
 
 @dataclass(frozen=True)
