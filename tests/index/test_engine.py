@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from nearkin.contracts import Metric
 from nearkin.index import Index
 from nearkin.index import clusters as clusters_module
+from nearkin.index import searcher as searcher_module
 from nearkin.index.clusters import attention, look_up
 from nearkin.index.distances import distances
 from nearkin.index.searcher import Searcher
@@ -96,8 +97,9 @@ def test_classes_are_as_far_by_growing_search_as_by_looking_at_all(
     vectors, queries = (rng.normal(size=(m, 4)).astype(np.float32) for m in (900, 30))
     labels = [*("abc"[i % 3] for i in range(898)), "pair", "pair"]
     engine = engine_of(vectors, metric, labels)
-    monkeypatch.setattr(clusters_module, "FEW", 10)
-    monkeypatch.setattr(clusters_module, "HELD", 5000)
+    monkeypatch.setattr(searcher_module, "LOOKED_AT", 10)
+    monkeypatch.setattr(clusters_module, "FIRST", 10)
+    monkeypatch.setattr(clusters_module, "HELD", 100)
     found = look_up(engine, queries, k=k, neighbors=4)
     exact = distances(queries, vectors, metric)
     for column, label in enumerate(engine.references.classes):

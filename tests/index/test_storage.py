@@ -193,7 +193,7 @@ def test_a_header_that_no_index_wrote_is_refused_or_read_as_it_says(
         ("references.safetensors", (2**62).to_bytes(8, "little") + b"{}"),
         ("references.safetensors", (10**5).to_bytes(8, "little") + b"[" * 10**5),
         ("references.safetensors", (2).to_bytes(8, "little") + b"{}"),
-        ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:, 0] * np.inf})),
+        ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:, 0] * np.nan})),
         ("calibration.safetensors", save_tensors({"vectors": VECTORS, "scores": VECTORS[:7, 0].copy()})),
         ("calibration.json", b"null"),
         ("calibration.json", to_json({name: ["z"] * 60 for name in TEXTS} | {"fresh": ["z"]})),

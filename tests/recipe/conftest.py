@@ -76,6 +76,8 @@ def make_registries() -> Registries:
         component("evaluator", "clusters"),
         component("score", "knn", KnnOptions),
         component("score", "prototype"),
+        component("engine", "auto"),
+        component("engine", "flat"),
     ):
         registries.of(one.kind).add(one)
     return registries

@@ -80,7 +80,7 @@ def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
         "dropout": "auto",
         "title": "",
     }
-    assert written["index"] == {"alpha": 0.1, "operating_points": {}, "metric": None}
+    assert written["index"] == {"alpha": 0.1, "operating_points": {}, "metric": None, "engine": {"type": "auto"}}
     assert written["unknown"] == {"score": {"type": "knn", "k": 1}, "way": "held_out"}
     assert written["data"]["path"] is None
     assert "known: ['3', '007', 'no']" in to_yaml(parse())

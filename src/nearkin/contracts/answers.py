@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -72,3 +72,6 @@ class Answer:
     reason: str
     """One plain sentence."""
     promise: Promise
+    bounds: Set[str] = frozenset()
+    """Classes of which no reference is among the neighbours that were looked at: `distances` holds what theirs is at
+    least, `p_values` what theirs is at most. The search went on until that was enough to decide."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from nearkin.experiments.comparison import compare
 from nearkin.experiments.repeat import Repeated, repeat
-from nearkin.experiments.reproduction import reproduce
 from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep, resume_sweep, sweep
 from nearkin.experiments.tables import table
 
-__all__ = ["Mean", "Repeated", "Sweep", "compare", "mean_over", "repeat", "reproduce", "resume_sweep", "sweep", "table"]
+__all__ = ["Mean", "Repeated", "Sweep", "compare", "mean_over", "repeat", "resume_sweep", "sweep", "table"]

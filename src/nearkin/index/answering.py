@@ -11,7 +11,7 @@ import numpy as np
 from nearkin.contracts import Answer, FloatArray, Metric, Neighbor
 from nearkin.index import clusters
 from nearkin.index.decide import Evidence
-from nearkin.index.distances import distances, row_chunks
+from nearkin.index.distances import HELD, distances, row_chunks
 from nearkin.index.inputs import Given, refuse, vector_problems
 from nearkin.index.state import State
 
@@ -33,19 +33,32 @@ class Asked:
         return cls(state, given.vectors, given.one)
 
 
-def evidence(state: State, vectors: FloatArray, *, neighbors: int) -> Evidence:
-    """(q, d), checked -> all that a decision at any alpha rests on."""
+def evidence(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> Evidence:
+    """(q, d), checked -> all that a decision rests on at this alpha, or at a larger one."""
     references, settings = state.references, state.settings
     k = state.scorer.score.nearest
-    found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors)
+    reach = _reach(state, alpha)
+    found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
+    named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
+    codes = clusters.name(*named)
+    found = clusters.sharpened(state.searcher, vectors, codes, found)
     scores = found.kth if k else _fitted_scores(state, vectors)
     return Evidence(
         classes=references.classes,
-        codes=clusters.name(settings.class_rule, references, vectors, found.nearest, settings.metric),
+        codes=codes,
         nearest=found.nearest,
+        bounded=found.bounded,
         p_values=state.calibration.p_values(scores, references.classes),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
+
+
+def _reach(state: State, alpha: float) -> FloatArray:
+    """(c,) how near a class must be to fit at this alpha; as near as nothing can be, where distance decides nothing."""
+    by_distance = state.scorer.score.nearest is not None
+    uncalibrated = state.judge(alpha).promise.uncalibrated
+    calibrated = [by_distance and label not in uncalibrated for label in state.references.classes]
+    return state.calibration.reach(state.references.classes, calibrated, alpha)
 
 
 def _fitted_scores(state: State, vectors: FloatArray) -> FloatArray:
@@ -58,7 +71,7 @@ def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -
     """(q, d), checked -> q answers, each with so many neighbours."""
     if not len(vectors):
         return []
-    return state.judge(alpha).decide(evidence(state, vectors, neighbors=neighbors))
+    return state.judge(alpha).decide(evidence(state, vectors, neighbors=neighbors, alpha=alpha))
 
 
 def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:
@@ -67,7 +80,7 @@ def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[N
     Every reference is measured, whatever the engine: an approximate one could leave some out and not know it.
     """
     references = state.references
-    for rows in row_chunks(len(vectors), len(references), clusters.HELD):
+    for rows in row_chunks(len(vectors), len(references), HELD):
         for apart in _apart(vectors[rows], references.vectors, state.settings.metric):
             inside = np.flatnonzero(apart <= radius)
             order = inside[np.argsort(apart[inside], kind="stable")]
@@ -76,7 +89,7 @@ def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[N
 
 def _apart(queries: FloatArray, vectors: FloatArray, metric: Metric) -> FloatArray:
     """(q, d), (n, d) -> (q, n), a part of the store at a time, as it may be larger than memory."""
-    parts = row_chunks(len(vectors), vectors.shape[1], clusters.HELD)
+    parts = row_chunks(len(vectors), vectors.shape[1], HELD)
     return np.concatenate([distances(queries, vectors[part], metric) for part in parts], axis=1)
 
 

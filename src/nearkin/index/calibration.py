@@ -154,6 +154,14 @@ class Calibration:
         needed = groups_needed(alpha)
         return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
 
+    def reach(self, classes: Sequence[str], calibrated: Sequence[bool], alpha: float) -> FloatArray:
+        """(c,) the largest score with which each calibrated class fits at alpha; -inf for the others."""
+        reach = np.full(len(classes), -np.inf, dtype=np.float32)
+        for code, (label, is_calibrated) in enumerate(zip(classes, calibrated, strict=True)):
+            if is_calibrated:
+                reach[code] = _farthest_that_fits(self.sorted_scores[label], alpha)
+        return reach
+
     def p_values(self, scores: FloatArray, classes: Sequence[str]) -> NDArray[np.float64]:
         """(q, c) scores of queries -> (q, c) p-values, NaN for classes without fresh scores."""
         p = np.full(scores.shape, np.nan)
@@ -163,6 +171,17 @@ class Calibration:
                 at_least = len(own) - np.searchsorted(own, scores[:, column], side="left")
                 p[:, column] = (1 + at_least) / (len(own) + 1)
         return p
+
+
+def _farthest_that_fits(own: FloatArray, alpha: float) -> float:
+    """The largest score whose p-value is above alpha, given the class's own scores, ascending."""
+    n = len(own)
+    fewest = math.floor(alpha * (1 + ROUNDING) * (n + 1) - 1) + 1  # as large or larger among the n
+    while fewest > 0 and fits(np.array(fewest / (n + 1)), alpha):
+        fewest -= 1
+    while not fits(np.array((1 + fewest) / (n + 1)), alpha):
+        fewest += 1
+    return float(own[n - fewest]) if 0 < fewest <= n else (np.inf if fewest <= 0 else -np.inf)
 
 
 def groups_needed(alpha: float) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import ClassRule, FloatArray, IntArray, Metric, Neighbor
-from nearkin.index.distances import distances, row_chunks
+from nearkin.index.distances import HELD, distances, row_chunks
 from nearkin.index.references import References
-from nearkin.index.searcher import Searcher
+from nearkin.index.searcher import SPARE, Candidates, Searcher
 
-FEW = 4096
-"""Up to this many references all are looked at; beyond it, the search grows from here."""
-HELD = 2**22
-"""Distances held at a time: 16 MiB."""
+FIRST = 64
+"""References that the search of a query begins with."""
+CANDIDATES = 128
+"""References that an approximate engine is asked for, always the same number: a class that has none among them is as
+far as anything can be, for calibration items and queries alike. So the promise holds whatever the engine misses."""
 
 
 @dataclass(frozen=True)
@@ -23,70 +25,131 @@ class Found:
     """What q queries found among c clusters."""
 
     nearest: FloatArray
-    """(q, c) distance to each class's nearest reference."""
+    """(q, c) distance to each class's nearest reference; where `bounded`, what it is at least."""
     kth: FloatArray
-    """(q, c) distance to each class's k-th nearest; infinite where it holds fewer."""
+    """(q, c) distance to each class's k-th nearest, or what it is at least; infinite where it holds fewer, and where
+    an approximate engine did not find so many."""
+    bounded: NDArray[np.bool_]
+    """(q, c) whether no reference of the class is among those found."""
     positions: IntArray
     """(q, m) the nearest references, nearest first."""
     distances: FloatArray
     """(q, m) how far they are."""
 
 
-def look_up(searcher: Searcher, queries: FloatArray, *, k: int, neighbors: int = 1) -> Found:
-    """Exact distances from (q, d) queries to every class, and their nearest references."""
-    chunks = row_chunks(len(queries), len(searcher.references), HELD)
-    parts = [_look_up(searcher, queries[rows], k, neighbors) for rows in chunks]
+def look_up(
+    searcher: Searcher, queries: FloatArray, *, k: int, neighbors: int = 1, reach: FloatArray | None = None
+) -> Found:
+    """The nearest references of (q, d) queries, and how far every class is.
+
+    On an exact engine the search grows until no class that was not found k times can be as near as its `reach` (c,);
+    left out: until every class was found.
+    """
+    chunks = row_chunks(len(queries), max(len(searcher.references.classes), FIRST), HELD)
+    far = np.full(len(searcher.references.classes), np.inf, dtype=np.float32) if reach is None else reach
+    look = _look_up if searcher.engine.exact else _look_up_roughly
+    parts = [look(searcher, queries[rows], k, neighbors, far) for rows in chunks]
     return Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in Found.__annotations__))
 
 
-def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int) -> Found:
-    """Search further and further until every class has shown its k-th nearest, or all it has."""
+def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
     references = searcher.references
-    n, ask = len(references), max(FEW, neighbors)
-    while True:
-        ask = ask if ask <= n // 8 else n  # beyond that, looking at everything is quicker
-        positions, found = searcher.search(queries, ask)
-        grid = _by_class(references, positions, found)
-        kth = _kth(references, grid, k)
-        if ask == n or np.isfinite(kth).all():
-            break
-        ask *= 4
-    nearest = kth if k == 1 else _kth(references, grid, 1)
-    kth = np.where(references.counts >= k, kth, np.float32(np.inf))
-    return Found(nearest, kth, positions[:, :neighbors], found[:, :neighbors])
+    n, q = len(references), len(queries)
+    shown = min(neighbors, n)
+    found = _nothing(q, len(references.classes), shown)
+    rows, ask = np.arange(q), n if searcher.looks_at_all else max(FIRST, neighbors + SPARE)
+    while len(rows):
+        near = searcher.near(queries[rows], min(ask, n))
+        part = _by_class(references, near, k, near.floor)
+        far = np.where(references.counts >= k, part.kth, part.nearest)
+        open_ = (far == near.floor[:, None]) & (near.floor[:, None] <= reach)
+        done = ~open_.any(axis=1) & ((near.distances[:, shown - 1] < near.floor) | (ask >= n))
+        done |= ask >= n
+        for name in Found.__annotations__:
+            whole, some = getattr(found, name), getattr(part, name)
+            whole[rows[done]] = some[done][:, : whole.shape[1]]
+        rows, ask = rows[~done], 4 * ask if 4 * ask <= n // 8 else n  # beyond that, all of them is as quick
+    return found
 
 
-def _by_class(references: References, positions: IntArray, found: FloatArray) -> FloatArray:
-    """(q, m) found distances -> (q, n), a column a reference, classes side by side; infinite where not found."""
-    grid = np.full((len(positions), len(references)), np.inf, dtype=np.float32)
-    grid[np.arange(len(positions))[:, None], references.columns[positions]] = found
-    return grid
+def _look_up_roughly(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
+    """By an approximate engine: what is not among its candidates is as far as anything can be."""
+    near = searcher.near(queries, CANDIDATES)
+    last = np.where(np.isfinite(near.distances), near.distances, 0).max(axis=1)
+    part = _by_class(searcher.references, near, k, last)
+    part.kth[part.kth >= last[:, None]] = np.inf
+    positions, distances = near.positions, near.distances
+    if neighbors > CANDIDATES or not np.isfinite(distances[:, : min(neighbors, len(searcher.references))]).all():
+        positions, distances = searcher.search(queries, neighbors)
+    return Found(part.nearest, part.kth, part.bounded, positions[:, :neighbors], distances[:, :neighbors])
 
 
-def _kth(references: References, grid: FloatArray, k: int) -> FloatArray:
-    """(q, n), classes side by side -> (q, c): the k-th smallest of each class, the largest where it has fewer."""
-    if k == 1:
-        return np.minimum.reduceat(grid, references.starts, axis=1)
-    ends = references.starts + references.counts
-    return np.stack(
-        [_kth_smallest(grid[:, start:end], k) for start, end in zip(references.starts, ends, strict=True)], axis=1
-    )
+def _nothing(q: int, c: int, shown: int) -> Found:
+    by_class = (np.empty((q, c), dtype=np.float32), np.empty((q, c), dtype=np.float32), np.empty((q, c), dtype=bool))
+    return Found(*by_class, np.empty((q, shown), dtype=np.int64), np.empty((q, shown), dtype=np.float32))
 
 
-def _kth_smallest(columns: FloatArray, k: int) -> FloatArray:
-    place = min(k, columns.shape[1]) - 1
-    kth: FloatArray = np.partition(columns, place, axis=1)[:, place]
-    return kth
+def _by_class(references: References, near: Candidates, k: int, floor: FloatArray) -> Found:
+    """Candidates by their classes; what is not among them is at least as far as the floor."""
+    q, c = len(near.positions), len(references.classes)
+    nearest = np.repeat(floor[:, None], c, axis=1)
+    kth = nearest.copy()
+    known = np.isfinite(near.distances) & (near.distances <= floor[:, None])
+    rows, at = np.nonzero(known)
+    keys = rows * c + references.codes[near.positions[rows, at]]
+    order = np.argsort(keys, kind="stable")  # nearest first within each class of each query
+    keys, apart = keys[order], near.distances[rows, at][order]
+    begins = np.flatnonzero(np.diff(keys, prepend=-1))
+    nearest.ravel()[keys[begins]] = apart[begins]
+    bounded = np.ones((q, c), dtype=bool)
+    bounded.ravel()[keys[begins]] = False
+    many = np.diff(np.append(begins, len(keys))) >= k
+    kth.ravel()[keys[begins[many]]] = apart[begins[many] + k - 1]
+    kth[:, references.counts < k] = np.inf
+    return Found(nearest, kth, bounded, near.positions, near.distances)
 
 
-def name(rule: ClassRule, references: References, queries: FloatArray, nearest: FloatArray, metric: Metric) -> IntArray:
+def own_kth(searcher: Searcher, vectors: FloatArray, codes: IntArray, k: int) -> FloatArray:
+    """(m, d) items, (m,) codes of their classes -> (m,) distance of each to the k-th nearest of its own class.
+
+    Through the engine where it is not exact: queries are scored as it finds, so calibration items must be too.
+    """
+    if not searcher.engine.exact:
+        return np.asarray(look_up(searcher, vectors, k=k).kth[np.arange(len(codes)), codes])
+    own = np.full(len(codes), np.inf, dtype=np.float32)
+    for code in np.unique(codes).tolist():
+        items, references = np.flatnonzero(codes == code), searcher.references
+        if references.counts[code] >= k:
+            apart = distances(vectors[items], references.vectors[references.of_class(code)], searcher.metric)
+            own[items] = np.partition(apart, k - 1, axis=1)[:, k - 1]
+    return own
+
+
+def sharpened(searcher: Searcher, queries: FloatArray, codes: IntArray, found: Found) -> Found:
+    """With the distance to the class that is named, (q,) codes, measured where it was not found."""
+    rows = np.flatnonzero(found.bounded[np.arange(len(codes)), codes])
+    for row in rows.tolist():
+        members = searcher.references.vectors[searcher.references.of_class(codes[row])]
+        found.nearest[row, codes[row]] = distances(queries[row : row + 1], members, searcher.metric).min()
+        found.bounded[row, codes[row]] = False
+    return found
+
+
+def name(
+    rule: ClassRule,
+    references: References,
+    queries: FloatArray,
+    nearest: FloatArray,
+    bounded: NDArray[np.bool_],
+    metric: Metric,
+) -> IntArray:
     """(q, d) queries, (q, c) nearest distances -> (q,) code of the class that the rule names. Ties: smallest label."""
     if rule == "prototype":
         return np.asarray(np.argmin(distances(queries, references.means, metric), axis=1))
     if rule == "attention":
         chunks = row_chunks(len(queries), len(references), HELD)
         return np.concatenate([np.argmax(attention(references, queries[rows]), axis=1) for rows in chunks])
-    return np.asarray(np.argmin(nearest, axis=1))
+    return np.asarray(np.argmin(np.where(bounded, np.inf, nearest), axis=1))
 
 
 def attention(references: References, queries: FloatArray) -> NDArray[np.float64]:
@@ -110,6 +173,7 @@ def neighbors(references: References, positions: IntArray, apart: FloatArray) ->
         tuple(
             Neighbor(int(ids[at]), labels[at], distance, sources[at], groups[at])
             for at, distance in zip(places, far, strict=True)
+            if distance < math.inf  # an engine may propose fewer than it is asked for
         )
         for places, far in zip(positions.tolist(), apart.tolist(), strict=True)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import Answer, ClassRule, FloatArray, IntArray, Metric, Neighbor, Promise, Status
 from nearkin.errors import listing
+from nearkin.index.by_class import Bounds, ByClass
 from nearkin.index.calibration import ROUNDING, fits
 
 NEAREST_BY: Mapping[ClassRule, str] = {
@@ -29,6 +30,8 @@ class Evidence:
     """(q,) place in `classes` of the cluster that the class rule names."""
     nearest: FloatArray
     """(q, c) distance to each class's nearest reference."""
+    bounded: NDArray[np.bool_]
+    """(q, c) where `nearest` is what it is at least, and the p-value what it is at most."""
     p_values: NDArray[np.float64]
     """(q, c); the columns of uncalibrated classes mean nothing."""
     neighbors: Sequence[tuple[Neighbor, ...]]
@@ -46,24 +49,21 @@ class Judge:
         """One answer a query."""
         classes = evidence.classes
         calibrated = [column for column, label in enumerate(classes) if label not in self.promise.uncalibrated]
-        fitting = fits(evidence.p_values[:, calibrated], self.promise.alpha).tolist()
-        p_values = evidence.p_values[:, calibrated].tolist()
-        names = [classes[column] for column in calibrated]
-        columns = (evidence.codes.tolist(), evidence.nearest.tolist(), p_values, fitting, evidence.neighbors)
+        fitting: list[list[str]] = [[] for _ in evidence.codes]
+        rows, places = np.nonzero(fits(evidence.p_values[:, calibrated], self.promise.alpha))
+        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+            fitting[row].append(classes[calibrated[place]])
+        every = {label: column for column, label in enumerate(classes)}
+        able = {classes[column]: column for column in calibrated}
+        found = (evidence.codes.tolist(), evidence.nearest, evidence.p_values, evidence.bounded)
         return [
-            self._answer(
-                classes[code],
-                dict(zip(classes, nearest, strict=True)),
-                dict(zip(names, p, strict=True)),
-                [name for name, fit in zip(names, above, strict=True) if fit],
-                neighbors,
-            )
-            for code, nearest, p, above, neighbors in zip(*columns, strict=True)
+            self._answer(classes[code], ByClass(every, near), ByClass(able, p), Bounds(every, bounded), fit, neighbors)
+            for code, near, p, bounded, fit, neighbors in zip(*found, fitting, evidence.neighbors, strict=True)
         ]
 
     def _answer(
-        self, label: str, distances: dict[str, float], p_values: dict[str, float], fitting: list[str],
-        neighbors: tuple[Neighbor, ...],
+        self, label: str, distances: Mapping[str, float], p_values: Mapping[str, float], bounds: Set[str],
+        fitting: list[str], neighbors: tuple[Neighbor, ...],
     ) -> Answer:  # fmt: skip
         status = self._status(label, fitting)
         template = NEAREST_BY[self.class_rule]
@@ -77,6 +77,7 @@ class Judge:
             neighbors=neighbors,
             reason=nearest + self._why(status, label, p_values, fitting),
             promise=self.promise,
+            bounds=bounds,
         )
 
     def _status(self, label: str, fitting: list[str]) -> Status | None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, Metric
 
+HELD = 2**22
+"""Distances held at a time: 16 MiB."""
 CHUNK = 2**18
 """Numbers held at a time (2 MiB of float64): they stay in the processor's cache."""
 

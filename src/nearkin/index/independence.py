@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray, Metric
 from nearkin.errors import IndexCallError, did_you_mean, listing
 from nearkin.index.calibration import Calibration
-from nearkin.index.clusters import HELD
-from nearkin.index.distances import distances, row_chunks
+from nearkin.index.distances import HELD, distances, row_chunks
 from nearkin.index.references import References
 from nearkin.index.trained import Trained
 

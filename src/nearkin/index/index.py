@@ -48,7 +48,7 @@ class Index(Questions):
         trained_groups: AbstractSet[str] = frozenset(),
         model_files: ModelFiles | None = None,
         model_digest: str = "",
-        engine: EngineChoice | str = "flat",
+        engine: EngineChoice | str = "auto",
     ) -> None:
         settings = Settings(metric, class_rule, dim, alpha, score_choice(score), operating_points or {})
         self._engine = engine if isinstance(engine, EngineChoice) else built_in(engine)
@@ -66,7 +66,7 @@ class Index(Questions):
 
     @property
     def faiss(self) -> Any:
-        """A copy of the raw FAISS index (IndexIDMap2 over IndexFlat; under cosine of vectors of length 1)."""
+        """A copy of the raw FAISS index: over few an IndexIDMap2 of an IndexFlat; under cosine of unit vectors."""
         raw = getattr(self._state.searcher.engine, "faiss", None)
         if raw is None:
             raise IndexCallError(f"the engine {self._engine.type!r} is not made of FAISS.")
@@ -158,6 +158,19 @@ class Index(Questions):
         build = Build(seed=0, embedding_dim=target.settings.dim, metric=target.settings.metric)
         found = reembedding.Images(images or {}, Path(root))
         self._change(reembedding.reembed, target, self._engine.make(build), found, keep_calibration, self.on_embed)
+        return self
+
+    def use_engine(self, engine: EngineChoice | str) -> Index:
+        """Search with another engine, made anew from the references. Returns self.
+
+        Between exact engines nothing else changes; from or to an approximate one, all classes are to be calibrated
+        again.
+        """
+        choice = engine if isinstance(engine, EngineChoice) else built_in(engine)
+        made = choice.make(Build(seed=0, embedding_dim=self.settings.dim, metric=self.metric))
+        with self._changing:
+            self._state = self._state.with_engine(made).noted("use_engine", len(self), engine=choice.type)
+            self._engine = choice
         return self
 
     def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:

@@ -77,6 +77,10 @@ class References:
         """(n,) positions, those of one class side by side, in the order of `classes`."""
         return np.argsort(self.codes, kind="stable")
 
+    def of_class(self, code: int) -> IntArray:
+        """(m,) positions of one class's references."""
+        return self.by_class[self.starts[code] : self.starts[code] + self.counts[code]]
+
     @cached_property
     def counts(self) -> IntArray:
         """(c,) references a class."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from nearkin.contracts import FittedScore, FloatArray, IntArray, Score
 from nearkin.errors import NearkinError, PluginError
-from nearkin.index.clusters import HELD, look_up
-from nearkin.index.distances import row_chunks
+from nearkin.index.clusters import look_up, own_kth
+from nearkin.index.distances import HELD, row_chunks
 from nearkin.index.searcher import Searcher
 
 
@@ -28,7 +28,7 @@ class Scorer:
     @property
     def per_class(self) -> bool:
         """Whether a class's scores rest on its own references alone."""
-        return self.score.nearest is not None
+        return self.score.nearest is not None and self.searcher.engine.exact
 
     @property
     def basis(self) -> str:
@@ -54,8 +54,10 @@ class Scorer:
 
     def own(self, vectors: FloatArray, labels: Sequence[str]) -> FloatArray:
         """(m, d) items of these labels, all able -> (m,) each one's score for its own class."""
-        code_of = {label: code for code, label in enumerate(self.searcher.references.classes)}
-        columns = [code_of[label] for label in labels]
+        code_of = self.searcher.references.code_of
+        columns = np.array([code_of[label] for label in labels], dtype=np.int64)
+        if self.score.nearest is not None:
+            return own_kth(self.searcher, vectors, columns, self.score.nearest)
         own: FloatArray = self.scores(vectors)[np.arange(len(labels)), columns]
         return own
 

@@ -66,9 +66,18 @@ class State:
         engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)
         searcher = Searcher(references, engine, self.settings.metric)
         changed = {*labels}
+        if not engine.exact or engine.fingerprint != self.searcher.engine.fingerprint:
+            changed = {*self.calibration.labels}  # an engine that misses some misses others now
         if changed and not self.scorer.per_class:
             changed = {*self.calibration.labels}
         return replace(self, references=references, searcher=searcher, calibration=self.calibration.stale(changed))
+
+    def with_engine(self, engine: Engine) -> State:
+        """The same references in another engine, made anew from the store."""
+        held = engine.holding(self.references.ids, self.references.vectors)
+        same = held.fingerprint == self.searcher.engine.fingerprint
+        calibration = self.calibration if same else self.calibration.stale({*self.calibration.labels})
+        return replace(self, searcher=Searcher(self.references, held, self.settings.metric), calibration=calibration)
 
     @property
     def scorer(self) -> Scorer:

@@ -165,7 +165,7 @@ def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, r
         tensors = load(bounded_tensors(files[CALIBRATION]))
         vectors, scores = tensor(tensors, "vectors", np.float32, 2), tensor(tensors, "scores", np.float32, 1)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
-        if len(scores) != len(vectors) or not np.isfinite(scores).all():
+        if len(scores) != len(vectors) or np.isnan(scores).any():
             raise ValueError("its scores are not one number an item.")
     with parsing(folder / CALIBRATION_TEXTS_FILE):
         said = json.loads(files[CALIBRATION_TEXTS_FILE])

@@ -243,6 +243,8 @@ class Recipe:
     loss: Selection | None
     train: TrainOptions
     index: IndexOptions
+    engine: Selection
+    """What searches the references: written in the section `index`."""
     score: Selection
     """How strange an image is for a class: written in the section `unknown`."""
     unknown: UnknownOptions

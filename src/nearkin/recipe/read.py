@@ -16,6 +16,7 @@ from nearkin.recipe.ancestor import take_init_from, with_ancestor
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
+from nearkin.recipe.engine import read_engine
 from nearkin.recipe.model import (
     DataOptions,
     EmbedOptions,
@@ -117,7 +118,8 @@ class _Reader:
         top = {key: self.data[key] for key in Head.model_fields if key in self.data}
         head = check_model(Head, top, (), self.problems)
         data, train = self._section("data", DataOptions), self._section("train", TrainOptions)
-        index = self._section("index", IndexOptions) if "index" in self.data else IndexOptions()
+        engine, rest = read_engine(self.data.get("index", {}), self.registries, self.problems)
+        index = check_model(IndexOptions, rest, ("index",), self.problems)
         embed = self._section("embed", EmbedOptions) if "embed" in self.data else EmbedOptions()
         init_from = self._warm_start()
         unknown = self._unknown()
@@ -144,6 +146,7 @@ class _Reader:
             train=_sure(train),
             embed=_sure(embed),
             index=_sure(index),
+            engine=_sure(engine),
             score=_sure(score),
             unknown=_sure(unknown),
             evaluate=tuple(_sure(selection) for selection in evaluate),

@@ -41,6 +41,11 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         section = defined(UnknownOptions)
         return {**section, "properties": {"score": one_of("score"), **section["properties"]}}
 
+    def with_engine() -> dict[str, Any]:
+        section, engine = defined(IndexOptions), one_of("engine")
+        named = {"enum": [name for one in registries.engine for name in _names(registries.engine, one)]}
+        return {**section, "properties": {**section["properties"], "engine": {"anyOf": [named, engine]}}}
+
     properties = {
         **defined(Head)["properties"],
         "data": refs[DataOptions, "validation"],
@@ -50,7 +55,7 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         "loss": {"anyOf": [one_of("loss"), {"type": "null"}]},
         "train": refs[TrainOptions, "validation"],
         "embed": refs[EmbedOptions, "validation"],
-        "index": refs[IndexOptions, "validation"],
+        "index": with_engine(),
         "unknown": with_score(),
         "evaluate": {"type": "array", "items": one_of("evaluator")},
     }

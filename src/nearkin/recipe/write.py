@@ -20,7 +20,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
         "loss": _section(recipe.loss) if recipe.loss else None,
         "train": recipe.train.model_dump(mode="json"),
         "embed": recipe.embed.model_dump(mode="json"),
-        "index": recipe.index.model_dump(mode="json", exclude={"k"}),
+        "index": {**recipe.index.model_dump(mode="json", exclude={"k"}), "engine": _section(recipe.engine)},
         "unknown": {"score": _section(recipe.score), **recipe.unknown.model_dump(mode="json")},
         "evaluate": [_section(selection) for selection in recipe.evaluate],
     }

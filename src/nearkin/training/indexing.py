@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nearkin.contracts import Build, ScoreChoice
+from nearkin.contracts import Build, EngineChoice, ScoreChoice
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import listing
 from nearkin.index import Index
 from nearkin.index.calibration import groups_needed
 from nearkin.model import Model
-from nearkin.plugins import score_of
+from nearkin.plugins import engine_of, score_of
 from nearkin.recipe import Recipe
 from nearkin.registry import Registries
 
@@ -27,6 +27,7 @@ def build_index(
         class_rule=model.method.class_rule,
         dim=model.embedding_dim,
         alpha=recipe.index.alpha,
+        engine=recipe_engine(recipe, registries),
         score=recipe_score(recipe, registries),
         operating_points=recipe.index.operating_points,
         embed=model.embed,
@@ -41,6 +42,11 @@ def build_index(
         index.remember_trained(cache.embed(store, chosen), groups=groups, digests=store.digests(chosen))
     fill_index(index, dataset, store, lambda items: cache.embed(store, items))
     return index
+
+
+def recipe_engine(recipe: Recipe, registries: Registries) -> EngineChoice:
+    """The recipe's engine."""
+    return engine_of(registries, recipe.engine.type, recipe.engine.options.model_dump(mode="json", by_alias=True))
 
 
 def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:
