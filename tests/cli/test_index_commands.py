@@ -67,7 +67,7 @@ def test_an_index_is_built_of_a_runs_model_and_a_folder_of_classes(nearkin: Shel
     said = info(nearkin, built)
     assert said["references"] == 12
     assert said["classes"]["7"] == {"references": 4, "groups": 20, "state": "calibrated"}
-    assert (said["way"], said["alpha"], said["metric"]) == ("held-out", 0.1, "l2")
+    assert (said["way"], said["alpha"], said["metric"]) == ("held_out", 0.1, "l2")
     assert [event["call"] for event in said["history"]] == ["add", "calibrate"]
     plain = nearkin("index", "info", built, "--alphas")
     assert "On average over draws, at most 0.1 of the images of '2' (20 groups)" in plain.out
@@ -337,3 +337,15 @@ def test_an_index_with_the_engine_of_a_plugin_is_looked_at_and_changed(nearkin: 
         assert done.code == 0, done.err
     said = nearkin("index", "info", "e.index", "--plugin", "mine.py", "--json").out
     assert json.loads(said)["engine"] == "mine.py:mine"
+
+
+def test_an_operating_point_is_named_in_a_query_and_told_by_info(nearkin: Shell) -> None:
+    index = package.Index(metric="l2", class_rule="nearest", dim=2, operating_points={"triage": 0.3})
+    index.add(np.eye(2, dtype=np.float32), ["a", "b"])
+    index.save("o.index")
+    assert "operating point triage: alpha 0.3" in nearkin("index", "info", "o.index").out
+    assert info(nearkin, "o.index")["operating_points"] == {"triage": 0.3}
+    done = nearkin("index", "query", "o.index", "a.png", "--alpha", "triagee")
+    assert (done.code, "Did you mean 'triage'" in done.err) == (1, True)
+    done = nearkin("index", "query", "o.index", "a.png", "--alpha", "triage")
+    assert "has no model" in done.err

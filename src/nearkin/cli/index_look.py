@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from nearkin.cli import show
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow
-from nearkin.plugins import engine_of, load_registries
+from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.run import index_folder
 
 SHOWN = 5
@@ -28,8 +29,11 @@ def info(path: Path, *, alphas: bool, plugins: Sequence[Path], as_json: bool) ->
         show.print_json({**about(index), **({"alphas": [asdict(row) for row in table]} if alphas else {})})
         return
     said = about(index)
-    for name in ("metric", "class_rule", "dim", "alpha", "k", "engine", "model", "references"):
-        print(f"{name}: {said[name]}")
+    facts = {**said, "score": index.settings.said_score}
+    for name in ("metric", "class_rule", "dim", "score", "alpha", "engine", "model", "references"):
+        print(f"{name}: {facts[name]}")
+    for name, alpha in said["operating_points"].items():
+        print(f"operating point {name}: alpha {alpha:g}")
     print(f"promise: {said['promise']}\n")
     rows = [[label, *map(str, facts.values())] for label, facts in said["classes"].items()]
     show.print_table(["class", "references", "calibration groups", "state"], rows)
@@ -51,7 +55,7 @@ def about(index: Index) -> dict[str, Any]:
         for label, n in index.references.class_sizes.items()
     }
     return {
-        **asdict(settings),
+        **settings.written(),
         "engine": index.engine,
         "model": index.model_digest,
         "references": len(index),
@@ -176,8 +180,9 @@ def export(path: Path, output: Path, *, plugins: Sequence[Path], as_json: bool) 
 
 
 def opened(folder: Path, plugins: Sequence[Path]) -> Index:
-    """Without its model; the engine may be a plugin's."""
-    return load(folder, engine_for=lambda type, options: engine_of(load_registries(files=plugins), type, options))
+    """Without its model; engine and outlier score may be a plugin's."""
+    registries = load_registries(files=plugins)
+    return load(folder, engine_for=partial(engine_of, registries), score_for=partial(score_of, registries))
 
 
 def _edit(path: Path, plugins: Sequence[Path]) -> AbstractContextManager[Index]:

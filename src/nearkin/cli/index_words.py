@@ -157,7 +157,10 @@ def calibrate(
 def query(
     index: Place,
     images: list[Path],
-    alpha: Annotated[Optional[float], typer.Option(help="Decide at another alpha than the index's.")] = None,  # noqa: UP045
+    alpha: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Decide at another alpha than the index's: a share, or an operating point's name."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many neighbours to show.")] = 5,
     where: Annotated[
         Optional[list[str]],  # noqa: UP045

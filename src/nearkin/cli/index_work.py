@@ -148,7 +148,7 @@ def query(
     path: Path,
     images: Sequence[Path],
     *,
-    alpha: float | None,
+    alpha: str | None,
     k: int,
     plugins: Sequence[Path],
     as_json: bool,
@@ -156,12 +156,12 @@ def query(
     record: bool = False,
 ) -> None:
     """`nearkin index query`, and `nearkin query`."""
-    check_alpha(alpha)
+    level = level_of(alpha)
     wanted = filter_of(where) if where else None
     opened = edit_index if record else _opened
     with show.busy(f"asking {path}") as told, opened(path, plugin_files=plugins) as index:
         index.on_embed = told
-        answers = index.query(list(images), k=k, alpha=alpha, where=wanted, record=record)
+        answers = index.query(list(images), k=k, alpha=level, where=wanted, record=record)
     show.print_answers(list(map(str, images)), answers, as_json=as_json)
 
 
@@ -180,6 +180,16 @@ def filter_of(where: Sequence[str]) -> dict[str, list[str]]:
             raise UsageError(f"--where {text}: write it as label=..., group=... or source=...")
         found.setdefault(key, []).append(value)
     return found
+
+
+def level_of(text: str | None) -> float | str | None:
+    """A number, or an operating point's name."""
+    try:
+        level = None if text is None else float(text)
+    except ValueError:
+        return text
+    check_alpha(level)
+    return level
 
 
 def check_alpha(alpha: float | None) -> None:

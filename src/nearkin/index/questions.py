@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ class Questions:
 
     def export(self, path: Path | str) -> None:
         """Write vectors, ids, labels, groups and sources for other tools: a new `.parquet` or `.npz` file."""
-        about = {"format": "nearkin references", **asdict(self.settings), "model": self.model_digest}
+        about = {"format": "nearkin references", **self.settings.written(), "model": self.model_digest}
         export.export(self.references, Path(path), about)
 
     # ------------------------------------------------------------------------------------------- records
