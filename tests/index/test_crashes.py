@@ -222,6 +222,15 @@ def heard_at_end(hears: Connection) -> int:
     return said
 
 
+def test_a_copy_saved_elsewhere_meanwhile_does_not_hide_what_another_saved(tmp_path: Path) -> None:
+    begun(tmp_path / "index")
+    mine, other = load(tmp_path / "index"), load(tmp_path / "index")
+    changed(other).save(tmp_path / "index")
+    mine.save(tmp_path / "copy")
+    with pytest.raises(WorkFailed, match="changed by someone else"):
+        mine.save(tmp_path / "index")
+
+
 def test_a_reader_waits_for_no_writer(tmp_path: Path) -> None:
     begun(tmp_path)
     with writing(tmp_path):

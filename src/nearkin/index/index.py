@@ -57,7 +57,8 @@ class Index(Questions):
         trained = Trained.empty(dim, trained_digests, trained_groups)
         self._state = State.empty(settings, trained, made, model)
         self._changing = threading.RLock()
-        self._origin: tuple[Path, str] | None = None
+        self._seen: dict[Path, str] = {}
+        """Which state each folder had when this index was opened from it, or last saved to it."""
 
     @property
     def engine(self) -> str:
@@ -75,7 +76,7 @@ class Index(Questions):
     def blank(self) -> Index:
         """An index of the same model and settings that holds nothing; what trained the model stays refused."""
         made = copy.copy(self)
-        made._state, made._origin, made._changing = self._state.blank(), None, threading.RLock()
+        made._state, made._seen, made._changing = self._state.blank(), {}, threading.RLock()
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,15 +236,12 @@ class Index(Questions):
         with writing(folder):
             self._refuse_changed(folder)
             storage.write(folder, self._contents(with_model))
-            self._origin = (folder.resolve(), storage.written(folder))
+            self._seen[folder.resolve()] = storage.written(folder)
 
     def _refuse_changed(self, folder: Path) -> None:
         """Nobody's changes are overwritten unseen."""
-        if (
-            self._origin
-            and self._origin[0] == folder.resolve()
-            and storage.written(folder) not in ("", self._origin[1])
-        ):
+        seen = self._seen.get(folder.resolve())
+        if seen and storage.written(folder) not in ("", seen):
             raise WorkFailed(
                 f"{folder}: was changed by someone else since this index was opened from it. "
                 "Open it again and repeat your changes, or save into another folder."
@@ -279,7 +277,7 @@ class Index(Questions):
         made = empty.opened(contents.engine.content, references.ids, references.vectors)
         searcher = Searcher(references, made, index.metric)
         held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
-        index._state, index._origin = State(contents.settings, *held), origin
+        index._state, index._seen = State(contents.settings, *held), dict([origin])
         return index
 
 
