@@ -21,6 +21,8 @@ def augment(images: Tensor, options: WarpOptions) -> Tensor:
 
     Drawn from torch's global generator, which the trainer seeds for each step.
     """
+    if not any((options.degrees, options.translate, options.scale, options.stretch, options.shear, options.elastic)):
+        return images
     return warp(images, draw_grids(len(images), (images.shape[2], images.shape[3]), options).to(images.device))
 
 

@@ -85,8 +85,11 @@ class Model(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
     def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Forward:
-        """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> loss. Each image is embedded once."""
-        embeddings = self.raw(images).float()
+        """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> loss. Each image is embedded once.
+
+        What a frozen backbone has embedded already comes as (b, d).
+        """
+        embeddings = images if images.ndim == 2 else self.raw(images).float()
         # Whatever the network's precision, distances and losses are float32.
         with torch.autocast(images.device.type, enabled=False):
             return Forward(self.method.loss(embeddings, labels, structure), embeddings)

@@ -127,6 +127,43 @@ def one_query() -> Row:
     return Row("one query, conv4", 1000 * mine, "ms", f"network {1000 * raw:.2f} ms", ratio, 30, "measured")
 
 
+def sampling() -> list[Row]:
+    """Every built-in sampler among 100,000 items beside 1,000, and beside a training step on its images."""
+    from tests.bench.few_shot import OPTIONS, embedding_seconds, sampling_seconds
+
+    rows = []
+    for name in OPTIONS:
+        many, few, ratio = in_turn(
+            lambda name=name: sampling_seconds(name, 100_000), lambda name=name: sampling_seconds(name, 1000), rounds=5
+        )
+        beside = f"among 1,000 {1e6 * few:.0f} us"
+        rows.append(Row(f"{name}, a batch among 100,000", 1e6 * many, "us", beside, ratio, 1.2, "ratio"))
+        drawn, step, share = in_turn(
+            lambda name=name: sampling_seconds(name, 100_000), lambda: embedding_seconds(60), rounds=5
+        )
+        beside = f"conv4 on 60 images {1000 * step:.1f} ms"
+        rows.append(Row(f"{name}, share of a step", 1e6 * drawn, "us", beside, share, 0.02, "ratio"))
+    return rows
+
+
+def embedded_once() -> Row:
+    """64 pairs among 30 images: each image once, beside both sides of each pair."""
+    from tests.bench.few_shot import embedding_seconds
+
+    once, sides, ratio = in_turn(lambda: embedding_seconds(30), lambda: embedding_seconds(128), rounds=15)
+    beside = f"both sides of each pair {1000 * sides:.1f} ms"
+    return Row("64 pairs of 30 images, each embedded once", 1000 * once, "ms", beside, ratio, 0.4, "ratio")
+
+
+def episodes() -> Row:
+    """1,000 episodes of 20-way one-shot, five queries a class, with their intervals."""
+    from tests.bench.few_shot import episodes_seconds, thousand_distances_seconds
+
+    mine, raw, ratio = in_turn(episodes_seconds, thousand_distances_seconds, rounds=5)
+    beside = f"their distances {raw:.3f} s"
+    return Row("1,000 episodes of 20-way one-shot, embedded", mine, "s", beside, ratio, 2.0, "measured")
+
+
 def main() -> int:
     """Print every row; 1 where a claim is missed."""
     rows = [
@@ -134,6 +171,9 @@ def main() -> int:
         command_start("nearkin validate", 0.8, "validate", "digits-siamese"),
         training_step(),
         exam(),
+        episodes(),
+        *sampling(),
+        embedded_once(),
         retrieval(),
         one_query(),
         *demo(),

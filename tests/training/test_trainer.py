@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from nearkin.model import Blueprint, Model, build_model
 from nearkin.recipe.model import Selection, TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
 from nearkin.training.checks import BatchCheck
+from nearkin.training.frozen import always_the_same
 from nearkin.training.images import LabelledImages
 from nearkin.training.trainer import Progress, Trainer
 
@@ -76,13 +77,14 @@ def model(*plugins: Any, loss: str = "contrastive", seed: int = 0) -> Model:
 
 def trainer(folder: Path, *, of: Model | None = None, select: bool = True, **options: Any) -> Trainer:
     train, net = images("train"), of or model()
-    component = load_registries(entry_points=False).sampler.get("balanced_pairs")
+    name = options.pop("sampler_type", "balanced_pairs")
+    component = load_registries(entry_points=False).sampler.get(name)
     build = Build(seed=0, classes=CLASSES, labels=train.labels, input=net.input)
     settings = {"steps": 20, "early_stopping": {"every": 5, "patience": 100}, "checkpoint_every": 3, **options}
     folder.mkdir(parents=True, exist_ok=True)
     return Trainer(
         model=net,
-        sampler=component.factory(component.options(pairs=8), build),
+        sampler=component.factory(component.options(**({"pairs": 8} if name == "balanced_pairs" else {})), build),
         train=train,
         select=images("select", seed=1) if select else None,
         options=TrainOptions(**settings),
@@ -170,6 +172,50 @@ def test_bfloat16_trains_to_about_the_same_losses_and_keeps_float32_weights(tmp_
     ]
     assert lines[0] != lines[1]
     assert lines[0] == pytest.approx(lines[1], abs=0.05)
+
+
+def frozen(net: Model, *, dropout: float = 0.0) -> Model:
+    """Nothing of the backbone learns; a loss with weights of its own does."""
+    backbone = net.backbone
+    assert isinstance(backbone, torch.nn.Module)
+    for module in (backbone, *backbone.modules()):
+        module.requires_grad_(False)
+        module.eval()
+        module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+    if dropout:
+        backbone.dropped = torch.nn.Dropout(dropout)
+    return net
+
+
+def test_a_frozen_backbone_embeds_each_image_once_for_the_whole_training(tmp_path: Path) -> None:
+    seen: dict[str, list[int]] = {}
+    outcomes = []
+    for name, augment in (("once", None), ("each", {"degrees": 0.0})):
+        net = frozen(model(loss="proxy_anchor"))
+        counts = seen.setdefault(name, [])
+        net.backbone.register_forward_pre_hook(lambda _m, args, counts=counts: counts.append(len(args[0])))  # type: ignore[attr-defined]
+        made = trainer(tmp_path / name, of=net, select=False, augment=augment, sampler_type="m_per_class")
+        made.run()
+        outcomes.append(copy_weights(made.model))
+    assert sum(seen["once"]) == 12
+    assert sum(seen["each"]) > 100
+    learnt = [key for key in outcomes[0] if "proxies" in key]
+    assert learnt
+    for key in learnt:
+        assert torch.allclose(outcomes[0][key], outcomes[1][key], atol=1e-4)
+
+
+def test_what_learns_takes_statistics_or_drops_is_not_always_the_same() -> None:
+    free = model().train().backbone
+    assert not always_the_same(cast(torch.nn.Module, free))
+    still = frozen(model())
+    assert always_the_same(cast(torch.nn.Module, still.backbone))
+    assert not always_the_same(cast(torch.nn.Module, frozen(model(), dropout=0.5).backbone))
+    learning = frozen(model())
+    next(cast(torch.nn.Module, learning.backbone).parameters()).requires_grad_(True)
+    assert not always_the_same(cast(torch.nn.Module, learning.backbone))
+    counting = model().requires_grad_(False).train().backbone
+    assert not always_the_same(cast(torch.nn.Module, counting))
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearkin.contracts import FloatArray, InputSpec, Split
+from nearkin.contracts import FloatArray, InputSpec, IntArray, Split
 from nearkin.data.images import BadImage, fit
 from nearkin.data.items import Item
 from nearkin.data.sources import Source
@@ -20,6 +20,8 @@ from nearkin.files import sha256, to_json
 
 MOST_THREADS = 8
 """Each may hold one whole image, of up to 100 million pixels."""
+Room = Callable[[tuple[int, ...]], FloatArray]
+"""Gives an array of a shape to decode into."""
 Decoded = tuple[FloatArray, str]
 """(channels, h, w) and the digest of the whole image."""
 
@@ -74,6 +76,7 @@ class ImageStore:
         progress: Callable[[int, int], None] | None = None,
         *,
         spare: Sequence[Item] = (),
+        room: Room | None = None,
     ) -> ImageStore:
         """Decode all items on a few threads; `progress(done, total)` is called after each, in the items' order.
 
@@ -87,7 +90,8 @@ class ImageStore:
             except BadImage as bad:
                 return bad
 
-        images = np.zeros((len(items), spec.channels, *spec.size), np.float32)
+        shape = (len(items), spec.channels, *spec.size)
+        images = room(shape) if room else np.zeros(shape, np.float32)
         digests, bad, total = [], [], len(items) + len(spare)
         with ThreadPoolExecutor(max_workers=min(MOST_THREADS, os.cpu_count() or 1)) as threads:
             for row, result in enumerate(threads.map(one, [*items, *spare])):
@@ -103,9 +107,22 @@ class ImageStore:
             raise DataError("\n".join([said, *bad]))
         return cls([item.key for item in items], images, digests)
 
+    def names(self) -> dict[str, list[str]]:
+        """Keys and digests, in the store's order."""
+        return {"keys": list(self._row), "digests": list(self._digests)}
+
+    @property
+    def all_images(self) -> FloatArray:
+        """Every image, in the store's order: the one copy in memory, not to be written to."""
+        return self._images
+
+    def rows(self, items: Sequence[Item]) -> IntArray:
+        """(n,) where the items stand in `all_images`."""
+        return np.array([self._row[item.key] for item in items], dtype=np.int64)
+
     def images(self, items: Sequence[Item]) -> FloatArray:
-        """(n, channels, h, w) in [0, 1], in the items' order."""
-        found: FloatArray = self._images[[self._row[item.key] for item in items]]
+        """(n, channels, h, w) in [0, 1], in the items' order: a copy."""
+        found: FloatArray = self._images[self.rows(items)]
         return found
 
     def digests(self, items: Sequence[Item]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from nearkin.contracts import Kind, Metric, Options
 
@@ -148,8 +148,20 @@ class WarpOptions(Options):
     """Smooth warping: each point of a coarse grid moves up to this share of the side either way."""
 
 
+class KorniaOptions(Options):
+    """One of kornia's augmentations by its class's name, with its own arguments beside: `p: 0.5`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    type: str
+    """`RandomErasing`, `RandomGaussianBlur`, ...; checked against the installed kornia before training."""
+
+
 class AugmentOptions(WarpOptions):
     """Random changes of each training image of each batch, on the device."""
+
+    kornia: tuple[KorniaOptions, ...] = ()
+    """After the warping, in this order. Needs `pip install nearkin[augment]`."""
 
 
 class TrainOptions(Options):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearkin.augment import augment, turned
 from nearkin.contracts import FloatArray, IntArray, Split
 from nearkin.data.extra import AS_IT_IS, Variant
 from nearkin.errors import DataError, listing
 from nearkin.recipe.model import AugmentOptions
+
+CHUNK = 64
+"""Images embedded at a time."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,17 @@ class LabelledImages:
     split: Split
     keys: tuple[str, ...]
     images: FloatArray
-    """(n, channels, h, w) in [0, 1]."""
+    """(m, channels, h, w) in [0, 1]: the whole store's, of which `rows` are this split's."""
     labels: IntArray
     """(n * variants,) class codes: item i is image i mod n in variant i // n."""
     variants: tuple[Variant, ...] = (AS_IT_IS,)
+    rows: IntArray | None = None
+    """(n,) left out: all, in their order."""
+
+    @property
+    def own(self) -> FloatArray:
+        """(n, channels, h, w) of this split alone: a copy where there are others."""
+        return self.images if self.rows is None else self.images[self.rows]
 
     def names(self, items: IntArray) -> list[str]:
         """What the items' images are called."""
@@ -35,22 +45,45 @@ class LabelledImages:
 class Batches:
     """Batches on a device: images gathered, turned and augmented there."""
 
-    def __init__(self, given: LabelledImages, options: AugmentOptions | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        given: LabelledImages,
+        options: AugmentOptions | None,
+        device: torch.device,
+        layers: nn.Sequential | None = None,
+    ) -> None:
         self.variants = given.variants
+        self.layers = layers
         self.options = options
         self.device = device
-        self._images = torch.from_numpy(given.images).to(device)
+        self.n = len(given.keys)
+        # On the CPU the store's own memory; a device of its own gets this split alone.
+        shared = device.type == "cpu" and given.rows is not None
+        self._rows = torch.from_numpy(given.rows) if shared and given.rows is not None else None
+        self._images = torch.from_numpy(given.images if shared else given.own).to(device)
         self._labels = torch.from_numpy(given.labels).to(device)
+        self._embeddings: Tensor | None = None
 
     def of(self, items: IntArray) -> tuple[Tensor, Tensor]:
-        """(b,) item numbers -> (b, channels, h, w) in [0, 1], (b,) class codes."""
+        """(b,) item numbers -> (b, channels, h, w) in [0, 1], or (b, d) once embedded; (b,) class codes."""
         chosen = torch.from_numpy(items).to(self.device)
-        images = self._images[chosen % len(self._images)]
+        made = self._pictures(chosen) if self._embeddings is None else self._embeddings[chosen]
+        return made, self._labels[chosen]
+
+    def _pictures(self, chosen: Tensor) -> Tensor:
+        places = chosen % self.n
+        images = self._images[places if self._rows is None else self._rows[places]]
         if len(self.variants) > 1:
-            images = turned(images, chosen // len(self._images), self.variants)
+            images = turned(images, chosen // self.n, self.variants)
         if self.options:
             images = augment(images, self.options)
-        return images, self._labels[chosen]
+        return self.layers(images).clamp(0, 1) if self.layers else images
+
+    @torch.no_grad()
+    def embed_once(self, embed: Callable[[Tensor], Tensor]) -> None:
+        """Embed every item now, in chunks, and hand out embeddings from here on."""
+        numbers = torch.arange(len(self._labels), device=self.device)
+        self._embeddings = torch.cat([embed(self._pictures(chunk)).float() for chunk in torch.split(numbers, CHUNK)])
 
 
 def refuse_held_out(train: LabelledImages, select: LabelledImages | None) -> None:

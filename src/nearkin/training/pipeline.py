@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.data.extra import TrainingClasses
+from nearkin.data.shared import load_once
 from nearkin.device import make_accelerator
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
@@ -30,6 +32,7 @@ from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, uncalibrated_notes
+from nearkin.training.kornia_layers import kornia_layers
 from nearkin.training.trainer import Outcome, Trainer
 from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch, watching
@@ -99,6 +102,18 @@ def _shared_folder(accelerator: Accelerator, runs: Path, name: str) -> RunFolder
     return RunFolder(told[0])
 
 
+def _shared_store(accelerator: Accelerator, load: Callable[..., ImageStore]) -> ImageStore:
+    """The images, once a machine, in a temporary folder whose name the first process of all tells."""
+    told = [tempfile.mkdtemp(prefix="nearkin-") if accelerator.is_main_process else ""]
+    broadcast_object_list(told)
+    return load_once(
+        lambda room: load(room=room),
+        folder=Path(told[0]),
+        first=accelerator.is_local_main_process,
+        wait=accelerator.wait_for_everyone,
+    )
+
+
 def _refuse_other_circumstances(
     folder: RunFolder, was: Mapping[str, Any], now: Mapping[str, Any], watch: Watch
 ) -> None:
@@ -138,8 +153,11 @@ class Work:
         training = TrainingClasses.of(dataset.classes, dataset.codes("train"), recipe.data.extra_classes)
         model = build_model(Blueprint.of(recipe, training.names), registries)
         refuse_oblong(model.input.size, training.variants)
+        if recipe.train.augment:
+            kornia_layers(recipe.train.augment.kornia, model.input)
         progress = partial(watch.progress, "reading images")
-        store = ImageStore.load(source, dataset.all_items(), model.input, progress, spare=dataset.spare)
+        load = partial(ImageStore.load, source, dataset.all_items(), model.input, progress, spare=dataset.spare)
+        store = _shared_store(accelerator, load) if accelerator.num_processes > 1 else load()
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:
             ancestor = Ancestor.of(recipe.init_from)
@@ -168,9 +186,10 @@ class Work:
         """One split, as the trainer takes it."""
         items = self.dataset.items[split]
         keys = tuple(item.key for item in items)
+        images, rows = self.store.all_images, self.store.rows(items)
         if split == "train":
-            return LabelledImages(split, keys, self.store.images(items), self.training.codes, self.training.variants)
-        return LabelledImages(split, keys, self.store.images(items), self.dataset.codes(split))
+            return LabelledImages(split, keys, images, self.training.codes, self.training.variants, rows)
+        return LabelledImages(split, keys, images, self.dataset.codes(split), rows=rows)
 
     def run(self, folder: RunFolder) -> None:
         """Train, from the folder's checkpoint where it has one, and leave a finished run behind."""

@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearkin.contracts import Batch, Sampler, Structure
 from nearkin.errors import WorkFailed, listing
@@ -28,7 +28,9 @@ from nearkin.training.average import WeightAverage
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.checks import BatchCheck, check_loss
 from nearkin.training.diagnosis import EVERY, Diagnosis, reading
+from nearkin.training.frozen import always_the_same
 from nearkin.training.images import Batches, LabelledImages, refuse_held_out
+from nearkin.training.kornia_layers import kornia_layers
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc
 
@@ -90,7 +92,9 @@ class Trainer:
         self.best: Weights | None = None
         self.score: float | None = None
         self.average = WeightAverage(self.model, self.options.average) if self.options.average else None
-        self._batches = Batches(self.train, self.options.augment, self.accelerator.device)
+        augment = self.options.augment
+        layers = kornia_layers(augment.kornia, self.model.input) if augment and augment.kornia else None
+        self._batches = Batches(self.train, augment, self.accelerator.device, layers)
 
     def restore(self) -> None:
         """Go on from the checkpoint, where there is one; what was written after it is cut off."""
@@ -109,6 +113,8 @@ class Trainer:
         learner = self.accelerator.prepare(self.model) if self.accelerator.num_processes > 1 else self.model
         with torch.random.fork_rng(), self._metrics_file() as log, self._stop_requests() as stop:
             self.model.train()
+            if not self.options.augment and always_the_same(cast(nn.Module, self.model.backbone)):
+                self._batches.embed_once(self.model.raw)
             ended = self._loop(learner, log, stop)
         if ended == "interrupted":
             self._save()
@@ -217,7 +223,7 @@ class Trainer:
 
     def _judge(self) -> float:
         assert self.select is not None
-        vectors = self.model.embed_tensor(self.select.images, one_look=True)
+        vectors = self.model.embed_tensor(self.select.own, one_look=True)
         self.score = pair_auc(vectors, self.select.labels, self.model.method.metric)
         if self.accelerator.num_processes > 1:
             # Batch-norm statistics differ a little between processes: the first one's verdict is everyone's.
