@@ -1,0 +1,87 @@
+"""What FAISS does badly, and the engines must not."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nearkin.contracts import Build, Engine
+from nearkin.errors import IndexCallError
+from nearkin.index import Index, load
+from nearkin.index.engines import built_in
+
+RNG = np.random.default_rng(0)
+VECTORS = RNG.normal(size=(300, 8)).astype(np.float32)
+IDS = np.arange(300)
+
+
+def made(type: str, metric: Any = "l2", **options: Any) -> Engine:
+    return built_in(type, options).make(Build(seed=0, embedding_dim=8, metric=metric))
+
+
+def test_codes_cannot_compare_by_l1_and_are_refused_before_faiss_is_called() -> None:
+    for compression in ("sq8", "pq"):
+        with pytest.raises(IndexCallError, match="cannot compare by l1"):
+            made("ivf", "l1", compression=compression)
+
+
+def test_lists_are_not_trained_on_thirty_vectors() -> None:
+    engine = made("ivf").holding(IDS[:30], VECTORS[:30])
+    assert engine.exact
+    assert engine.search(VECTORS[:3], 1).ids.tolist() == [0, 1, 2]
+
+
+class Full(io.RawIOBase):
+    """A disk that is full after so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def write(self, data: Any) -> int:
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+        return len(data)
+
+
+@pytest.mark.parametrize("type", ["ivf", "hnsw"])
+@pytest.mark.parametrize("room", [0, 100, 3000, 9000])
+def test_a_full_disk_is_an_error(type: str, room: int) -> None:
+    engine = made(type, at_least=50).holding(IDS, VECTORS)
+    with pytest.raises(OSError, match="No space left"):
+        engine.write(Full(room))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_a_query_finds_the_same_alone_and_in_a_batch(metric: Any) -> None:
+    engine = made("ivf", metric, at_least=50, lists=4, probes=2).holding(IDS, VECTORS)
+    together = engine.search(VECTORS[:100] + np.float32(0.1), 5).ids.reshape(100, 5)
+    alone = [engine.search(row[None] + np.float32(0.1), 5).ids for row in VECTORS[:100]]
+    assert np.array_equal(together, alone)
+
+
+def calibrated() -> Index:
+    engine = built_in("ivf", {"at_least": 50, "lists": 4, "probes": 1})
+    index = Index(metric="l2", class_rule="nearest", dim=8, engine=engine)
+    index.add(VECTORS, ["a", "b", "c"] * 100)
+    index.calibrate(RNG.normal(size=(60, 8)).astype(np.float32), ["a", "b", "c"] * 20)
+    return index
+
+
+def test_an_approximate_engine_makes_every_class_stale_when_anything_changes() -> None:
+    index = calibrated()
+    assert index.promise.stale == ()
+    index.add(VECTORS[:1] + 1, ["a"])
+    assert index.promise.stale == ("a", "b", "c")
+    assert calibrated().use_engine("flat").promise.stale == ("a", "b", "c")
+
+
+def test_an_approximate_index_comes_back_calibrated(tmp_path: Any) -> None:
+    index = calibrated()
+    index.save(tmp_path)
+    again = load(tmp_path)
+    assert again.promise == index.promise
+    assert again.query(VECTORS[:20]) == index.query(VECTORS[:20])
