@@ -179,6 +179,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_trained(recipes: tup
     for given, reason in (
         ({"recipes": [tiny, tiny]}, "given twice"),
         ({"recipes": []}, "a recipe or more"),
+        ({"recipes": [tiny], "seeds": 2, "overrides": ["seed=3"]}, "leave out the override of seed"),
         ({"recipes": [tiny], "overrides": ["evaluate=[]"]}, "no evaluators"),
         ({"recipes": [tiny], "overrides": two, "leave_one_class_out": True}, "fewer than two"),
     ):

@@ -90,12 +90,11 @@ def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
     for by_view in figures.values():
         found = {view: {figure["name"]: figure for figure in by_view.get(view, [])} for view in views}
         for name, figure in found["model"].items():
-            rows.append(
-                [name, *(figure_text(found[v][name]) if name in found[v] else "" for v in views), str(figure["n"])]
-            )
+            values = [figure_text(found[view][name]) if name in found[view] else "" for view in views]
+            rows.append([named(name, figure), *values, chance_text(figure), str(figure["n"])])
             if figure["value"] is None:
                 notes.append(f"{name}: {figure['note']}")
-    print_table(["figure (95% interval)", *views, "n"], rows)
+    print_table(["figure (95% interval)", *views, "chance", "n"], rows)
     for by_view in figures.values():
         _print_details(by_view["model"])
     for note in notes:

@@ -42,6 +42,8 @@ def plan(
 
     Everything that can be wrong with a recipe is said before anything is trained.
     """
+    if seeds is not None and any(override.partition("=")[0].strip() == "seed" for override in overrides):
+        raise UsageError("a sweep's seeds are what --seeds says: leave out the override of seed, or --seeds.")
     read = [read_recipe(find_recipe(str(recipe)), registries, overrides) for recipe in recipes]
     times = Counter(recipe.name for recipe in read)
     names = [recipe.name if times[recipe.name] == 1 else str(path) for recipe, path in zip(read, recipes, strict=True)]
