@@ -37,7 +37,7 @@ def evidence(state: State, vectors: FloatArray, *, neighbors: int, alpha: float)
     """(q, d), checked -> all that a decision rests on at this alpha, or at a larger one."""
     references, settings = state.references, state.settings
     k = state.scorer.score.nearest
-    reach = _reach(state, alpha)
+    reach = None if state.searcher.looks_at_all else _reach(state, alpha)
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)

@@ -45,11 +45,38 @@ def look_up(
     On an exact engine the search grows until no class that was not found k times can be as near as its `reach` (c,);
     left out: until every class was found.
     """
-    chunks = row_chunks(len(queries), max(len(searcher.references.classes), FIRST), HELD)
-    far = np.full(len(searcher.references.classes), np.inf, dtype=np.float32) if reach is None else reach
-    look = _look_up if searcher.engine.exact else _look_up_roughly
-    parts = [look(searcher, queries[rows], k, neighbors, far) for rows in chunks]
+    if searcher.looks_at_all:
+        chunks = row_chunks(len(queries), len(searcher.references), HELD)
+        parts = [_look_at_all(searcher, queries[rows], k, neighbors) for rows in chunks]
+    else:
+        chunks = row_chunks(len(queries), max(len(searcher.references.classes), FIRST), HELD)
+        far = np.full(len(searcher.references.classes), np.inf, dtype=np.float32) if reach is None else reach
+        look = _look_up if searcher.engine.exact else _look_up_roughly
+        parts = [look(searcher, queries[rows], k, neighbors, far) for rows in chunks]
+    if len(parts) == 1:
+        return parts[0]
     return Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in Found.__annotations__))
+
+
+def _look_at_all(searcher: Searcher, queries: FloatArray, k: int, neighbors: int) -> Found:
+    """Where there are so few references that measuring each is the quickest search: nothing is bounded."""
+    references = searcher.references
+    apart = distances(queries, references.vectors, searcher.metric)
+    positions = np.argsort(apart, axis=1, kind="stable")[:, :neighbors]  # ties in the order of ids
+    side_by_side = apart[:, references.by_class]
+    nearest = np.minimum.reduceat(side_by_side, references.starts, axis=1)
+    kth = nearest if k == 1 else _kth_of_each(references, side_by_side, k)
+    bounded = np.zeros(nearest.shape, dtype=bool)
+    return Found(nearest, kth, bounded, positions, apart[np.arange(len(apart))[:, None], positions])
+
+
+def _kth_of_each(references: References, side_by_side: FloatArray, k: int) -> FloatArray:
+    """(q, n), classes side by side -> (q, c): the k-th smallest of each class, infinite where it holds fewer."""
+    kth = np.full((len(side_by_side), len(references.classes)), np.inf, dtype=np.float32)
+    for code, (start, count) in enumerate(zip(references.starts.tolist(), references.counts.tolist(), strict=True)):
+        if count >= k:
+            kth[:, code] = np.partition(side_by_side[:, start : start + count], k - 1, axis=1)[:, k - 1]
+    return kth
 
 
 def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
@@ -57,7 +84,7 @@ def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, re
     n, q = len(references), len(queries)
     shown = min(neighbors, n)
     found = _nothing(q, len(references.classes), shown)
-    rows, ask = np.arange(q), n if searcher.looks_at_all else max(FIRST, neighbors + SPARE)
+    rows, ask = np.arange(q), max(FIRST, neighbors + SPARE)
     while len(rows):
         near = searcher.near(queries[rows], min(ask, n))
         part = _by_class(references, near, k, near.floor)
