@@ -25,8 +25,8 @@ def nearkin_losses(register):
 
 @pytest.fixture(scope="module")
 def scratch(project: type[Project], install: Install) -> Scratch:
-    """Two plugins that both bring `angular`, and one that brings a built-in name."""
-    names = {"scratch-east": "angular", "scratch-west": "angular", "scratch-usurper": "contrastive"}
+    """Two plugins that both bring `perimeter`, and one that brings a built-in name."""
+    names = {"scratch-east": "perimeter", "scratch-west": "perimeter", "scratch-usurper": "contrastive"}
     return install(project(distribution, SOURCE.replace("NAME", name)) for distribution, name in names.items())
 
 
@@ -36,35 +36,35 @@ def test_plugins_reports_every_conflict_and_all_of_them_work(scratch: Scratch) -
     told = json.loads(done.out)
     mine = [plugin for plugin in told["plugins"] if plugin["distribution"].startswith("scratch-")]
     assert [plugin["state"] for plugin in mine] == ["ok"] * 3
-    hidden, shared = sorted(told["conflicts"], key=lambda conflict: "angular" in conflict)
-    assert "'angular' is registered by scratch-east and scratch-west" in shared
+    hidden, shared = sorted(told["conflicts"], key=lambda conflict: "perimeter" in conflict)
+    assert "'perimeter' is registered by scratch-east and scratch-west" in shared
     assert "'contrastive' of scratch-usurper is hidden by the built-in one" in hidden
 
 
 def test_plugins_prints_conflicts_for_people_too(scratch: Scratch) -> None:
-    assert "'scratch-east:angular' or 'scratch-west:angular'" in scratch.nearkin("plugins").text
+    assert "'scratch-east:perimeter' or 'scratch-west:perimeter'" in scratch.nearkin("plugins").text
 
 
 def test_help_and_components_work_beside_conflicts(scratch: Scratch) -> None:
     assert scratch.nearkin("--help").code == 0
     done = scratch.nearkin("components", "losses", "--json")
     assert done.code == 0
-    owners = [component["from"] for component in json.loads(done.out) if component["name"] == "angular"]
+    owners = [component["from"] for component in json.loads(done.out) if component["name"] == "perimeter"]
     assert owners == ["scratch-east 1.2.3", "scratch-west 1.2.3"]
 
 
 def test_a_name_of_two_plugins_is_an_error_that_names_both_and_the_way_out(scratch: Scratch) -> None:
-    done = scratch.validate("angular")
+    done = scratch.validate("perimeter")
     assert done.code == 3
-    assert "'angular' is registered by scratch-east and scratch-west" in done.text
-    assert "'scratch-east:angular' or 'scratch-west:angular'" in done.text
+    assert "'perimeter' is registered by scratch-east and scratch-west" in done.text
+    assert "'scratch-east:perimeter' or 'scratch-west:perimeter'" in done.text
 
 
 def test_a_name_of_two_plugins_is_no_error_once_one_of_them_is_gone(scratch: Scratch, tmp_path: Path) -> None:
-    assert scratch.holding(tmp_path, "scratch-east").validate("angular").code == 0
+    assert scratch.holding(tmp_path, "scratch-east").validate("perimeter").code == 0
 
 
-@pytest.mark.parametrize("loss", ["scratch-east:angular", "scratch-west:angular", "scratch-usurper:contrastive"])
+@pytest.mark.parametrize("loss", ["scratch-east:perimeter", "scratch-west:perimeter", "scratch-usurper:contrastive"])
 def test_a_qualified_name_always_resolves(scratch: Scratch, loss: str) -> None:
     assert scratch.validate(loss).code == 0
 

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -124,7 +123,7 @@ def _print_details(figures: list[dict[str, Any]]) -> None:
 def print_answers(images: Sequence[str], answers: Sequence[Answer], *, as_json: bool) -> None:
     """An answer an image."""
     if as_json:
-        print_json([{"image": image, **asdict(answer)} for image, answer in zip(images, answers, strict=True)])
+        print_json([{"image": image, **answer.as_dict()} for image, answer in zip(images, answers, strict=True)])
         return
     rows = [_answer_row(image, answer) for image, answer in zip(images, answers, strict=True)]
     print_table(["image", "status", "nearest", "distance", "p-values", "reason"], rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 from nearkin.contracts.types import Status
 from nearkin.errors import listing
@@ -75,3 +75,7 @@ class Answer:
     bounds: Set[str] = frozenset()
     """Classes of which no reference is among the neighbours that were looked at: `distances` holds what theirs is at
     least, `p_values` what theirs is at most. The search went on until that was enough to decide."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as JSON takes it."""
+        return {**asdict(self), "bounds": sorted(self.bounds)}
