@@ -135,3 +135,9 @@ def test_three_channels_and_an_embedding_size_can_be_asked_for() -> None:
     model = build_model(blueprint(channels=3, embedding_dim=5), REGISTRIES)
     colour = np.random.default_rng(0).random((20, 30, 3))
     assert model.embed([colour, colour[:, :, 0]]).vectors.shape == (2, 5)
+
+
+def test_files_without_a_description_or_weights_are_no_model() -> None:
+    for files in ({}, {"model.json": b"{}"}, {"histery.jsonl": b""}):
+        with pytest.raises(DamagedError, match=r"lists no .*model\."):
+            load_model(files, nearkin.load_registries(entry_points=False), "here")

@@ -235,6 +235,8 @@ def _make(selection: Selection, build: Build, registries: Registries, *, wants: 
 
 def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -> Model:
     """The model that `Model.files` described. Errors name `where`."""
+    if missing := sorted({WEIGHTS, DESCRIPTION} - set(files)):
+        raise DamagedError(f"{where}: its manifest lists no {listing(missing)}, so its model cannot be opened.")
     description = _read_description(files[DESCRIPTION], where)
     try:
         blueprint, weights = _blueprint(description, registries), load(bounded_tensors(files[WEIGHTS]))
