@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -85,3 +87,18 @@ def test_an_approximate_index_comes_back_calibrated(tmp_path: Any) -> None:
     again = load(tmp_path)
     assert again.promise == index.promise
     assert again.query(VECTORS[:20]) == index.query(VECTORS[:20])
+
+
+def test_an_index_answers_where_pytorch_metric_learning_has_replaced_faiss_search() -> None:
+    """`faiss.contrib.torch_utils` puts a search of its own in place, which takes no parameters."""
+    program = (
+        "import faiss.contrib.torch_utils, numpy as np\n"
+        "from nearkin.index import Index\n"
+        "for engine in ('flat', 'hnsw', 'ivf'):\n"
+        "    index = Index(metric='l2', class_rule='nearest', dim=8, engine=engine)\n"
+        "    vectors = np.random.default_rng(0).standard_normal((3000, 8)).astype('float32')\n"
+        "    index.add(vectors, ['a', 'b'] * 1500)\n"
+        "    assert index.query(vectors[7]).neighbors[0].id == 7, engine\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ from nearkin.index.engines.flat import FlatEngine, prepared
 from nearkin.index.engines.hits import cut, grown, merged
 from nearkin.index.engines.hnsw import Hnsw
 from nearkin.index.engines.ivf import Ivf
-from nearkin.index.engines.raw import faiss_module
+from nearkin.index.engines.raw import faiss_module, search
 from nearkin.index.engines.rounding import in_metric
 from nearkin.index.engines.tuning import measured, tuned
 
@@ -154,7 +154,7 @@ class ApproximateEngine:
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         params = self.maker.params(built.index, selector)
         rough: FloatArray
-        rough, rows = built.index.search(prepared(queries, self.maker.metric), k, params=params)
+        rough, rows = search(built.index, prepared(queries, self.maker.metric), k, params)
         return rough, np.where((rows >= 0) & (rows < len(built.rows)), rows, -1)
 
     def _vectors_of(self, built: Built, rows: IntArray) -> FloatArray:

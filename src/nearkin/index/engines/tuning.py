@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray, IntArray, Metric
 from nearkin.index.distances import distances_to_each
 from nearkin.index.engines.flat import FlatEngine, prepared
+from nearkin.index.engines.raw import search
 
 if TYPE_CHECKING:
     from nearkin.index.engines.approximate import Maker
@@ -50,7 +51,7 @@ def _found(maker: Maker, index: Any, vectors: FloatArray, queries: FloatArray, k
     """(q, k) rows, -1 where it found no more; after measuring again, where the maker does."""
     params = maker.params(index, None, effort)
     ask = min(k * maker.refined, len(vectors))
-    _, rows = index.search(prepared(queries, maker.metric), ask, params=params)
+    _, rows = search(index, prepared(queries, maker.metric), ask, params)
     return measured(queries, vectors[rows], rows, k, maker.metric)[1] if maker.refined > 1 else np.asarray(rows)
 
 
