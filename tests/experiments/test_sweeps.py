@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +110,18 @@ def interrupt_in(stage: str, which: int) -> Callable[[str, int, int], None]:
     return progress
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C is heard, even where a shell began the tests in the background, in which it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # All three are heard in the second training: of three steps, of 537 images read to train and 78 to evaluate.
 @pytest.mark.parametrize(("stage", "which"), [("training", 5), ("reading", 750), ("evaluating", 2)])
 def test_ctrl_c_loses_nothing_that_is_finished_and_the_sweep_goes_on(
-    recipes: tuple[Path, Path], tmp_path: Path, stage: str, which: int
+    recipes: tuple[Path, Path], tmp_path: Path, heeded: None, stage: str, which: int
 ) -> None:
     runs = tmp_path / "runs"
     with pytest.raises(WorkFailed, match="interrupted; 1 of 3 trainings are finished"):
