@@ -10,10 +10,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
-
 from nearkin.errors import DamagedError, NearkinError, NoIndexError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
+from nearkin.locks import held_alone
 from nearkin.parsing import parsing
 from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
@@ -77,15 +76,9 @@ class RunFolder:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Train this run alone; `WorkFailed` where another process does. A killed process owns nothing any more."""
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise WorkFailed(f"{self.path}: another process is training this run. Wait for it, or stop it.") from error
-        try:
+        refusal = f"{self.path}: another process is training this run. Wait for it, or stop it."
+        with held_alone(self.path / LOCK, refusal):
             yield
-        finally:
-            lock.release()
 
     @property
     def busy(self) -> bool:

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 from accelerate.utils import gather_object
-from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
 from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import Item
 from nearkin.data.images import BadImage, decode, fit
 from nearkin.device import make_accelerator
-from nearkin.errors import DataError, UsageError, WorkFailed, listing
+from nearkin.errors import DataError, UsageError, listing
 from nearkin.files import MANIFEST, explaining, read_bundle, save_bundle, sha256, to_json
+from nearkin.locks import held_alone
 from nearkin.model import EMBED_BATCH, Model
 from nearkin.parsing import bounded_tensors, parsing
 
@@ -116,15 +116,8 @@ def _alone(folder: Path, is_main: bool) -> Iterator[None]:
     _refuse_foreign(folder)
     with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise WorkFailed(f"{folder}: another process is embedding here. Wait for it, or stop it.") from error
-    try:
+    with held_alone(folder / LOCK, f"{folder}: another process is embedding here. Wait for it, or stop it."):
         yield
-    finally:
-        lock.release()
 
 
 def _refuse_foreign(folder: Path) -> None:

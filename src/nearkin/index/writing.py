@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from nearkin.errors import IndexCallError, WorkFailed
+from nearkin.errors import IndexCallError
 from nearkin.files import LOCK_SUFFIX, explaining
+from nearkin.locks import held_alone
 
 WRITING = f".writing{LOCK_SUFFIX}"
 
@@ -22,14 +21,9 @@ def writing(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise IndexCallError(f"{folder}: this is a file. Save the index into a folder of its own.")
-    with explaining(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / WRITING, is_singleton=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise WorkFailed(f"{folder}: another process is changing this index. Try again when it is done.") from error
-    try:
+    refusal = f"{folder}: another process is changing this index. Try again when it is done."
+    with ExitStack() as held:
+        with explaining(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(held_alone(folder / WRITING, refusal, again=True))
         yield
-    finally:
-        lock.release()
