@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from nearkin import load_registries
+from nearkin.blueprint import Blueprint
 from nearkin.data import ImageStore, Item, open_source
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.model import Model, build_model
 from nearkin.recipe.model import DataOptions, Selection
 
 REGISTRIES = load_registries(entry_points=False)

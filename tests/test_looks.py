@@ -8,10 +8,11 @@ import torch
 from pydantic import ValidationError
 
 from nearkin import load_registries
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import InputSpec, Metric
 from nearkin.functional import pairwise_distances
 from nearkin.looks import Looks, concatenated
-from nearkin.model import Blueprint, Model, build_model, load_model
+from nearkin.model import Model, build_model, load_model
 from nearkin.recipe.model import EmbedOptions, Selection, WarpOptions
 
 REGISTRIES = load_registries(entry_points=False)

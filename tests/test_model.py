@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import nearkin
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, Register
 from nearkin.errors import DamagedError, PluginError
 from nearkin.files import to_json
 from nearkin.hookspecs import hookimpl
-from nearkin.model import DESCRIPTION, WEIGHTS, Blueprint, Model, build_model, load_model
+from nearkin.model import DESCRIPTION, WEIGHTS, Model, build_model, load_model
 from nearkin.recipe.model import Selection
 
 REGISTRIES = nearkin.load_registries(entry_points=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -14,38 +14,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from nearkin.blueprint import Blueprint, described, plain
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
-from nearkin.data.images import BadImage, Picture, decode, fit
+from nearkin.data.contrast import prepared
+from nearkin.data.images import BadImage, Picture, decode
 from nearkin.errors import DamagedError, DataError, PluginError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
 from nearkin.parsing import bounded_tensors
-from nearkin.recipe.model import EmbedOptions, Recipe, Selection
+from nearkin.recipe.model import Selection
 from nearkin.registry import Registries
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-VERSION = 2
-"""2 says how images are embedded; 1 embedded each once."""
-READABLE = (1, 2)
+VERSION = 3
+"""3 says in which contrast images are seen, before it none; 2 how they are embedded, before it each once."""
+READABLE = (1, 2, 3)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """All that it takes to build the model again, weights apart."""
-
-    seed: int
-    classes: tuple[str, ...]
-    backbone: Selection
-    method: Selection
-    loss: Selection | None
-    embed: EmbedOptions = field(default_factory=EmbedOptions)
-
-    @classmethod
-    def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
-        """What a recipe asks for."""
-        return cls(recipe.seed, classes, recipe.backbone, recipe.method, recipe.loss, recipe.embed)
 
 
 class Forward(NamedTuple):
@@ -156,7 +141,11 @@ class Model(nn.Module):
 
     def _stack(self, pictures: Sequence[Picture]) -> FloatArray:
         shape = (0, self.input.channels, *self.input.size)
-        return np.stack([fit(p.pixels, self.input) for p in pictures]) if pictures else np.zeros(shape, np.float32)
+        return np.stack([self.prepare(one) for one in pictures]) if pictures else np.zeros(shape, np.float32)
+
+    def prepare(self, picture: Picture) -> FloatArray:
+        """(channels, h, w) in [0, 1]: a decoded image in the model's contrast and at its size."""
+        return prepared(picture, self.input, self.blueprint.contrast)
 
     def files(self) -> dict[str, bytes]:
         """The model as the run folder and a saved index hold it."""
@@ -165,7 +154,7 @@ class Model(nn.Module):
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
             "version": VERSION,
-            **_plain(self.blueprint),
+            **plain(self.blueprint),
             "input": asdict(self.input),
             "metric": self.method.metric,
             "class_rule": self.method.class_rule,
@@ -178,20 +167,6 @@ class Model(nn.Module):
     def digest(self) -> str:
         """A hash of weights and description: what embeddings are kept under."""
         return sha256(b"".join(self.files().values()))
-
-
-def _plain(blueprint: Blueprint) -> dict[str, Any]:
-    def selection(chosen: Selection | None) -> dict[str, Any] | None:
-        if chosen is None:
-            return None
-        return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
-
-    return {
-        "seed": blueprint.seed,
-        "classes": list(blueprint.classes),
-        **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
-        "embed": blueprint.embed.model_dump(mode="json"),
-    }
 
 
 def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow: bool = False) -> Model:
@@ -239,20 +214,20 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         raise DamagedError(f"{where}: its manifest lists no {listing(missing)}, so its model cannot be opened.")
     description = _read_description(files[DESCRIPTION], where)
     try:
-        blueprint, weights = _blueprint(description, registries), load(bounded_tensors(files[WEIGHTS]))
+        blueprint, weights = described(description, registries), load(bounded_tensors(files[WEIGHTS]))
         _check_sizes(blueprint, registries, weights)
         model = build_model(blueprint, registries, weights_follow=True)
         model.load_state_dict(weights)
         model.trained_on = frozenset(description["trained_on"])
         model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
-        described = _described_input(description["input"])
+        wanted = _described_input(description["input"])
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise DamagedError(
             f"{where}: weights and description do not belong together, or the installed plugin changed: {error}"
         ) from error
-    if described != model.input:
-        raise DamagedError(f"{where}: was trained on {described}, but the installed backbone takes {model.input}.")
+    if wanted != model.input:
+        raise DamagedError(f"{where}: was trained on {wanted}, but the installed backbone takes {model.input}.")
     return model.eval()
 
 
@@ -278,21 +253,6 @@ def _read_description(data: bytes, where: str) -> dict[str, Any]:
     if version not in READABLE:
         raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {READABLE}.")
     return cast(dict[str, Any], description)
-
-
-def _blueprint(description: Mapping[str, Any], registries: Registries) -> Blueprint:
-    def selection(kind: Any) -> Selection | None:
-        said = description[kind]
-        if said is None:
-            return None
-        options = registries.of(kind).get(said["type"]).options
-        return Selection(kind, said["type"], options.model_validate_json(json.dumps(said["options"])))
-
-    backbone, method = selection("backbone"), selection("method")
-    if backbone is None or method is None:
-        raise ValueError("it names no backbone or no method")
-    embed = EmbedOptions.model_validate_json(json.dumps(description.get("embed", {})))
-    return Blueprint(description["seed"], tuple(description["classes"]), backbone, method, selection("loss"), embed)
 
 
 def _described_input(said: Mapping[str, Any]) -> InputSpec:

@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import Item
-from nearkin.data.images import BadImage, decode, fit
+from nearkin.data.images import BadImage, decode
 from nearkin.device import make_accelerator
 from nearkin.errors import DataError, UsageError, listing
 from nearkin.files import MANIFEST, explaining, read_bundle, save_bundle, sha256, to_json
@@ -189,7 +189,7 @@ def _decoded(model: Model, items: Sequence[Item], threads: ThreadPoolExecutor) -
     def one(item: Item) -> Fitted | BadImage:
         try:
             picture = decode(str(item.place))
-            return fit(picture.pixels, model.input), picture.digest
+            return model.prepare(picture), picture.digest
         except BadImage as bad:
             return bad
 

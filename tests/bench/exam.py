@@ -8,10 +8,11 @@ from functools import cache
 import numpy as np
 import torch
 
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, View
 from nearkin.index import Index
 from nearkin.index.distances import distances
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.model import Model, build_model
 from tests.bench.steps import work
 
 IMAGES, DIMS = 420, 64

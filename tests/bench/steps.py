@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from nearkin import load_registries
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.blueprint import Blueprint
+from nearkin.model import Model, build_model
 from nearkin.recipe import read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.training.checks import BatchCheck

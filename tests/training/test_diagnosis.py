@@ -14,9 +14,10 @@ from torch import Tensor
 
 import nearkin
 from nearkin import load_registries
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Register
 from nearkin.hookspecs import hookimpl
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.model import Model, build_model
 from nearkin.recipe.model import Selection
 from nearkin.training.diagnosis import EVERY, Diagnosis, effective_rank, spread
 from nearkin.training.watch import Watch

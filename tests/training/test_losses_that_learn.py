@@ -13,10 +13,11 @@ from accelerate import Accelerator
 
 import nearkin
 from nearkin import load_registries
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Batch, Build, Register
 from nearkin.errors import RecipeError
 from nearkin.hookspecs import hookimpl
-from nearkin.model import Blueprint, Model, build_model, load_model
+from nearkin.model import Model, build_model, load_model
 from nearkin.recipe import parse_recipe
 from nearkin.recipe.model import OptimizerOptions, Selection, TrainOptions
 from nearkin.training.checkpoint import copy_weights

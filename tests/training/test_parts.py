@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 import nearkin
 from nearkin.augment import augment, draw_grids, random_affine, turned
+from nearkin.blueprint import Blueprint
 from nearkin.data.extra import TrainingClasses, variants
 from nearkin.errors import DataError
-from nearkin.model import Blueprint, build_model
+from nearkin.model import build_model
 from nearkin.recipe.model import AugmentOptions, ExtraClassesOptions, OptimizerOptions, ScheduleOptions, Selection
 from nearkin.training.images import Batches, LabelledImages, refuse_oblong
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate

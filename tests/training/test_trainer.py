@@ -14,10 +14,11 @@ import torch
 from accelerate import Accelerator
 
 from nearkin import load_registries
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Batch, Build, Pairs, Register, Split
 from nearkin.errors import DataError, PluginError, WorkFailed
 from nearkin.hookspecs import hookimpl
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.model import Model, build_model
 from nearkin.recipe.model import Selection, TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
 from nearkin.training.checks import BatchCheck

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from nearkin.errors import PluginError
 
 MAGIC, MAGIC_AT = b"DICM", 128
 GRAY = ("MONOCHROME1", "MONOCHROME2")
+TABLES = ("VOILUTSequence", "ModalityLUTSequence")
+TONE_TAGS = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", *TABLES)
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -29,6 +32,10 @@ class Frame:
     """(h, w) or (h, w, 3) in [0, 1]."""
     bits: int
     """Bits stored a channel: 8 to 16."""
+    span: tuple[float, float]
+    """The values that 0 and 1 stand for where no window or table is applied; of MONOCHROME1 the larger one first."""
+    whole: FloatArray | None = None
+    """Like `pixels`, before the file's window or table; `None` where it has none."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -57,8 +64,8 @@ def read_dicom(path: Path, at_most: int) -> Frame:
         ) from error
     bits = int(dataset.BitsStored)
     if dataset.PhotometricInterpretation in COLOUR:
-        return Frame(stored.astype(np.float32) / np.float32(2**bits - 1), bits)
-    return Frame(_seen(dataset, stored, bits), bits)
+        return Frame(stored.astype(np.float32) / np.float32(2**bits - 1), bits, (0.0, 2.0**bits - 1))
+    return _gray(dataset, stored, bits)
 
 
 def _pydicom() -> Any:
@@ -86,23 +93,38 @@ def _refuse(dataset: Any, at_most: int) -> None:
         raise NotOneImage(f"its colours are {kind}; {', '.join((*GRAY, *COLOUR))} are read. Convert it")
 
 
-def _seen(dataset: Any, stored: NDArray[Any], bits: int) -> FloatArray:
-    """Stored values to what a screen would show, white being 1."""
+def _gray(dataset: Any, stored: NDArray[Any], bits: int) -> Frame:
+    """Stored values to what a screen would show, white being 1, and to what it would show without window or table."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+    for tag in TONE_TAGS:
+        if tag in dataset and not dataset[tag].value and dataset[tag].value != 0:
+            del dataset[tag]  # an empty one says nothing; pydicom would reckon with it
     values = apply_modality_lut(stored, dataset)
-    shown = apply_voi_lut(values, dataset, index=0)
-    low, high = _range(dataset, bits)
-    scaled = np.clip((np.asarray(shown, dtype=np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+    low, high = _range(dataset, bits, ("ModalityLUTSequence",))
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    span = (high, low) if inverted else (low, high)
+    whole = _over(values, low, high, inverted)
+    if "VOILUTSequence" not in dataset and not {"WindowCenter", "WindowWidth"} <= set(dataset.dir()):
+        return Frame(whole, bits, span)
+    shown = apply_voi_lut(values, dataset, index=0)
+    return Frame(_over(shown, *_range(dataset, bits, TABLES), inverted), bits, span, whole)
+
+
+def _over(values: NDArray[Any], low: float, high: float, inverted: bool) -> FloatArray:
+    scaled = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0, 1).astype(np.float32)
     return np.float32(1) - scaled if inverted else scaled
 
 
-def _range(dataset: Any, bits: int) -> tuple[float, float]:
-    """What the values may span after rescale and VOI: a table's own depth, else the stored depth, rescaled."""
-    for table in ("VOILUTSequence", "ModalityLUTSequence"):
+def _range(dataset: Any, bits: int, tables: Sequence[str]) -> tuple[float, float]:
+    """What the values may span after these tables or rescale: a table's own depth, else the stored depth, rescaled."""
+    for table in tables:
         if table in dataset:
             return 0.0, float(2 ** int(dataset[table].value[0].LUTDescriptor[2]) - 1)
     least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    if not {"RescaleSlope", "RescaleIntercept"} <= set(dataset.dir()):
+        return float(least), float(most)
+    slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    if not slope:
+        raise NotOneImage("its rescale slope is 0, so every pixel is one value. Mend the file")
     return least * slope + intercept, most * slope + intercept

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +27,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Red, green, blue to gray (ITU-R BT.601)."""
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 TIFF_BITS, TIFF_SAMPLE_FORMAT, TIFF_UNSIGNED = 258, 339, 1
+SPAN_8, SPAN_16 = (0.0, 255.0), (0.0, 65535.0)
 _OPENING = threading.Lock()
 
 
@@ -49,6 +50,15 @@ class Picture:
     """Bits a channel as decoded: 1, 8, 16, 32 or 64."""
     source: str
     """The path; `image` or `array` for what was in memory."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """The values that 0 and 1 stand for, in the image's own units; the larger one first where low is white."""
+    whole: FloatArray | None = None
+    """Like `pixels`, before the DICOM file's own window or table; `None` where it has none, and of all other files."""
+
+    @property
+    def unwindowed(self) -> FloatArray:
+        """The pixels over the whole span: what another window is laid on."""
+        return self.pixels if self.whole is None else self.whole
 
     @property
     def digest(self) -> str:
@@ -119,7 +129,7 @@ def _from_dicom(path: Path) -> Picture:
     except NotOneImage as error:
         raise BadImage(str(path), f"is a DICOM file, but {error}.") from error
     _check_size(frame.pixels.shape[1], frame.pixels.shape[0], str(path))
-    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path))
+    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path), frame.span, frame.whole)
 
 
 def _open(file: BinaryIO) -> Image.Image:
@@ -140,8 +150,10 @@ def _from_pil(image: Image.Image, source: str) -> Picture:
     if upright.mode == "I" or upright.mode.startswith("I;16"):
         return _from_integers(image, upright, source)
     if upright.mode == "F":
-        return Picture(_stretched(np.asarray(upright), source), 32, source)
-    return Picture(_from_8_bit(upright), 1 if upright.mode == "1" else 8, source)
+        return _stretched(np.asarray(upright), 32, source)
+    if upright.mode == "1":
+        return Picture(_from_8_bit(upright), 1, source)
+    return Picture(_from_8_bit(upright), 8, source, SPAN_8)
 
 
 def _check_size(width: int, height: int, source: str) -> None:
@@ -172,27 +184,28 @@ def _from_integers(image: Image.Image, upright: Image.Image, source: str) -> Pic
     if image.mode == "I" and tags:
         # Pillow reads unsigned values of 32 bits into signed ones; a signed image may have no negative pixel.
         values = values.view(np.uint32) if unsigned else values
-        return Picture(_stretched(values, source), int(tags.get(TIFF_BITS, (32,))[0]), source)
+        return _stretched(values, int(tags.get(TIFF_BITS, (32,))[0]), source)
     if values.min() < 0 or values.max() > 65535:
-        return Picture(_stretched(values, source), 32, source)
+        return _stretched(values, 32, source)
     clear = image.info.get("transparency")
     on_white = values if clear is None else np.where(values == clear, 65535, values)
-    return Picture((on_white / 65535).astype(np.float32), 16, source)
+    return Picture((on_white / 65535).astype(np.float32), 16, source, SPAN_16)
 
 
-def _stretched(values: NDArray[Any], source: str) -> FloatArray:
+def _stretched(values: NDArray[Any], bits: int, source: str) -> Picture:
     """Kept where already in [0, 1]; else from the least value to the largest."""
     finite = np.isfinite(values)
     if not finite.all():
         raise BadImage(source, f"holds {(~finite).sum()} pixels that are NaN or infinite; mend them first.")
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
-        return values.astype(np.float32)
+        return Picture(values.astype(np.float32), bits, source)
     if low == high:
         raise BadImage(source, f"is {low} everywhere, which is outside [0, 1] and cannot be scaled.")
     if not np.isfinite(high - low):
         raise BadImage(source, f"reaches from {low} to {high}, which is too far to scale.")
-    return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    pixels = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    return Picture(pixels, bits, source, (low, high))
 
 
 def _from_array(array: NDArray[Any], source: str) -> Picture:
@@ -208,21 +221,21 @@ def _from_array(array: NDArray[Any], source: str) -> Picture:
     if array.dtype == np.uint8:
         # The way of a PNG with these values, so that both have one digest.
         return _from_pil(Image.fromarray(np.ascontiguousarray(array)), source)
-    pixels = _scaled(array, source)
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        alpha = pixels[:, :, 3:]
-        pixels = pixels[:, :, :3] * alpha + (1 - alpha)
-    return Picture(pixels, 1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize, source)
+    picture = _scaled(array, source)
+    if array.ndim == 3 and array.shape[2] == 4:
+        alpha = picture.pixels[:, :, 3:]
+        return replace(picture, pixels=picture.pixels[:, :, :3] * alpha + (1 - alpha))
+    return picture
 
 
-def _scaled(array: NDArray[Any], source: str) -> FloatArray:
+def _scaled(array: NDArray[Any], source: str) -> Picture:
     """To [0, 1], all channels alike."""
     # Either byte order, so kind and size rather than the dtype itself.
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        return (array / 65535).astype(np.float32)
+        return Picture((array / 65535).astype(np.float32), 16, source, SPAN_16)
     if array.ndim == 3 and array.shape[2] == 4 and not ((array >= 0) & (array <= 1)).all():
         raise BadImage(source, f"has an alpha channel and values of {array.dtype} outside [0, 1]; scale it first.")
-    return _stretched(array, source)
+    return _stretched(array, 1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize, source)
 
 
 def fit(pixels: FloatArray, spec: InputSpec) -> FloatArray:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearkin.contracts import FloatArray, InputSpec, IntArray, Split
-from nearkin.data.images import BadImage, fit
+from nearkin.data.contrast import prepared
+from nearkin.data.images import BadImage
 from nearkin.data.items import Item
 from nearkin.data.sources import Source
 from nearkin.data.splits import SPLITS, Dataset
 from nearkin.errors import DataError, listing
 from nearkin.files import sha256, to_json
+from nearkin.recipe.contrast import ContrastOptions
 
 MOST_THREADS = 8
 """Each may hold one whole image, of up to 100 million pixels."""
@@ -77,6 +79,7 @@ class ImageStore:
         *,
         spare: Sequence[Item] = (),
         room: Room | None = None,
+        contrast: ContrastOptions | None = None,
     ) -> ImageStore:
         """Decode all items on a few threads; `progress(done, total)` is called after each, in the items' order.
 
@@ -86,7 +89,7 @@ class ImageStore:
         def one(item: Item) -> Decoded | BadImage:
             try:
                 picture = source.load(item)
-                return fit(picture.pixels, spec), picture.digest
+                return prepared(picture, spec, contrast), picture.digest
             except BadImage as bad:
                 return bad
 

@@ -11,6 +11,7 @@ from nearkin.experiments.plan import Training
 from nearkin.experiments.repeat import Repeated
 from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep
+from nearkin.recipe.model import DataOptions
 
 VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 Cell = Mapping[str, Any]
@@ -67,7 +68,12 @@ def of_the_first(sweep: Sweep) -> dict[str | None, Training]:
 
 def alike(one: Training, first: Training | None) -> bool:
     """Whether two trainings of one seed are asked the same questions about the same test images."""
-    return bool(first and one.recipe.data == first.recipe.data and one.recipe.evaluate == first.recipe.evaluate)
+    return bool(first and _asked(one) == _asked(first) and one.recipe.evaluate == first.recipe.evaluate)
+
+
+def _asked(one: Training) -> DataOptions:
+    """Which images it is asked about: contrast changes how they are seen, and not which they are."""
+    return one.recipe.data.model_copy(update={"contrast": None})
 
 
 @dataclass(frozen=True)

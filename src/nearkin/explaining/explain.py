@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nearkin.contracts import FloatArray, ImageLike
-from nearkin.data import decode, fit
+from nearkin.data import decode
 from nearkin.errors import UsageError
 from nearkin.explaining.occlusion import Score, occlusion_map
 from nearkin.index.distances import distances
@@ -43,7 +43,7 @@ def explain(
     alike in all of them does not count. Patches are a seventh of the side, moved by a third of a patch, unless given
     in pixels. Costs some 400 embeddings.
     """
-    given = fit(decode(image).pixels, run.model.input)
+    given = run.model.prepare(decode(image))
     side = min(given.shape[1:])
     patch = max(2, side // PARTS) if patch is None else patch
     stride = max(1, patch // 3) if stride is None else stride

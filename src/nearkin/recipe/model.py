@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from nearkin.contracts import Kind, Metric, Options
+from nearkin.recipe.contrast import Contrast
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -56,6 +57,9 @@ class DataOptions(Options):
     test: Positive | None = None
     """Images a class for figures; left out: all that remain."""
     extra_classes: ExtraClassesOptions | None = None
+    contrast: Contrast | None = None
+    """How values become black, white and gray, such as `{type: window, center: 40, width: 400}`. Left out: as measured,
+    DICOM as its own window shows it. Part of the model: whoever opens the run prepares images so."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
     drop_leaks: bool = False

@@ -13,6 +13,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.data.extra import TrainingClasses
@@ -21,7 +22,7 @@ from nearkin.device import make_accelerator
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
 from nearkin.index import save
-from nearkin.model import Blueprint, Model, build_model
+from nearkin.model import Model, build_model
 from nearkin.plugins import load_registries
 from nearkin.provenance import component_facts, versions
 from nearkin.recipe import Recipe, read_recipe
@@ -156,7 +157,8 @@ class Work:
         if recipe.train.augment:
             kornia_layers(recipe.train.augment.kornia, model.input)
         progress = partial(watch.progress, "reading images")
-        load = partial(ImageStore.load, source, dataset.all_items(), model.input, progress, spare=dataset.spare)
+        given = (source, dataset.all_items(), model.input, progress)
+        load = partial(ImageStore.load, *given, spare=dataset.spare, contrast=recipe.data.contrast)
         store = _shared_store(accelerator, load) if accelerator.num_processes > 1 else load()
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:
