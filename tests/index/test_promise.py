@@ -17,7 +17,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from nearkin.index import Index
 
-SCORES = ["knn", {"type": "knn", "k": 3}, "prototype", "mahalanobis", "relative_mahalanobis", "lof"]
+SCORES = ["knn", {"type": "knn", "k": 3}, "scaled_knn", "prototype", "mahalanobis", "relative_mahalanobis", "lof"]
 TRAIN, CALIBRATE, ASKED, ALPHA = 16, 19, 20, 0.10
 KNOWN = ("3", "5", "8")
 DRAWS = 200

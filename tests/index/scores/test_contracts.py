@@ -17,6 +17,11 @@ class TestThirdNearest(ScoreContract):
         return score_choice({"type": "knn", "k": 3}).make(build)
 
 
+class TestScaledKnn(ScoreContract):
+    def make(self, build: Build) -> Score:
+        return score_choice("scaled_knn").make(build)
+
+
 class TestPrototype(ScoreContract):
     def make(self, build: Build) -> Score:
         return score_choice("prototype").make(build)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
-from sklearn.neighbors import LocalOutlierFactor
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from nearkin.contracts import Build
 from nearkin.errors import IndexCallError
@@ -17,6 +17,7 @@ RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(40, 5)).astype(np.float32) * [1, 2, 3, 0.5, 1]
 CODES = np.repeat(np.arange(2), 20)
 VECTORS = (VECTORS + 4 * CODES[:, None]).astype(np.float32)
+NEIGHBOURS = ({"type": "knn", "k": 3}, "scaled_knn")
 QUERIES = RNG.normal(size=(8, 5)).astype(np.float32)
 
 
@@ -52,6 +53,26 @@ def test_relative_mahalanobis_is_the_class_s_less_the_background_s() -> None:
     everywhere = squared(VECTORS.mean(axis=0), background)
     expected = [squared(VECTORS[code == CODES].mean(axis=0), within) - everywhere for code in (0, 1)]
     np.testing.assert_allclose(scores("relative_mahalanobis"), np.stack(expected, axis=1), rtol=1e-3, atol=1e-3)
+
+
+def test_scaled_knn_ranks_a_class_as_scikit_learns_distances_do_and_is_one_amid_its_references() -> None:
+    for code, own in enumerate(VECTORS[code == CODES] for code in (0, 1)):
+        neighbours = NearestNeighbors(n_neighbors=3).fit(own)
+        scale = neighbours.kneighbors()[0].mean()
+        expected = neighbours.kneighbors(QUERIES)[0].mean(axis=1) / scale
+        np.testing.assert_allclose(scores("scaled_knn")[:, code], expected, rtol=1e-4)
+
+
+def test_scaled_knn_makes_no_image_strange_for_lying_in_a_wide_class() -> None:
+    rng = np.random.default_rng(2)
+    narrow, wide = rng.normal(size=(60, 4)), 20 * rng.normal(size=(60, 4)) + 500
+    vectors, codes = np.concatenate([narrow[:40], wide[:40]]).astype(np.float32), np.repeat(np.arange(2), 40)
+    build = Build(seed=0, embedding_dim=4, metric="l2")
+    beside_the_narrow_one = np.array([[0, 0, 0, 9]], dtype=np.float32)
+    asked = np.concatenate([wide[40:].astype(np.float32), beside_the_narrow_one])
+    plain, scaled = (score_choice(name).make(build).fit(vectors, codes)(asked).min(axis=1) for name in NEIGHBOURS)
+    assert np.median(plain[:-1]) > plain[-1]
+    assert (scaled[:-1] < scaled[-1]).all()
 
 
 def test_lof_is_scikit_learns_a_class() -> None:

@@ -15,6 +15,7 @@ from nearkin.index.scores.options import (
     MahalanobisOptions,
     PrototypeOptions,
     RelativeMahalanobisOptions,
+    ScaledKnnOptions,
 )
 from nearkin.registry import CORE
 
@@ -28,6 +29,12 @@ def _knn(options: KnnOptions, build: Build) -> Score:
     from nearkin.index.scores.knn import Knn
 
     return Knn(_metric(build), options.k)
+
+
+def _scaled_knn(options: ScaledKnnOptions, build: Build) -> Score:
+    from nearkin.index.scores.scaled_knn import ScaledKnn
+
+    return ScaledKnn(_metric(build), options.k)
 
 
 def _prototype(_: PrototypeOptions, build: Build) -> Score:
@@ -62,6 +69,12 @@ BUILT_IN: Mapping[str, Component] = {
     made.name: made
     for made in (
         _built_in("knn", _knn, KnnOptions, "Distance to the class's k-th nearest reference. The default."),
+        _built_in(
+            "scaled_knn",
+            _scaled_knn,
+            ScaledKnnOptions,
+            "Distance to the class's k nearest references, over theirs to each other (after Tax and Duin 2000).",
+        ),
         _built_in("prototype", _prototype, PrototypeOptions, "Distance to the mean of the class's references."),
         _built_in(
             "mahalanobis",

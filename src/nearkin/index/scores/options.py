@@ -16,6 +16,13 @@ class KnnOptions(Options):
     """The distance to the k-th nearest reference of the class; 1 for small supports."""
 
 
+class ScaledKnnOptions(Options):
+    """Options of scaled_knn."""
+
+    k: Annotated[int, Field(ge=1)] = 3
+    """The mean of the distances to so many nearest references of the class, which must hold one more."""
+
+
 class PrototypeOptions(Options):
     """Nothing: a class is its mean."""
 
