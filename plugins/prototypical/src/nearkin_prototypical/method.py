@@ -52,8 +52,9 @@ class Prototypical(nn.Module):
         """(q, d), (m, d) -> (q, m)."""
         if self.options.distance == "cosine":
             return pairwise_distances(queries, others, "cosine")
-        # Differences first: the square of a root has no gradient where two embeddings are equal.
-        return (queries[:, None] - others[None]).square().sum(dim=2)
+        # Multiplied out, so that the work is one matrix product: (q, m, d) differences cost a tenth of a training step.
+        lengths = queries.square().sum(dim=1)[:, None] + others.square().sum(dim=1)
+        return (lengths - 2 * queries @ others.T).clamp(min=0)
 
     def _to_nearest(self, queries: Tensor, support: Tensor, labels: Tensor, k: int) -> Tensor:
         """Mean distance to the k nearest support images of each class, or to all where it has fewer: -> (q, c)."""
