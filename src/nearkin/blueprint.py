@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from nearkin.recipe.contrast import Contrast, ContrastOptions
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
+from nearkin.recipe.preparation import Preparation
 from nearkin.registry import Registries
 
 
@@ -24,13 +22,13 @@ class Blueprint:
     method: Selection
     loss: Selection | None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
-    contrast: ContrastOptions | None = None
+    preparation: Preparation = field(default_factory=Preparation)
 
     @classmethod
     def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
         """What a recipe asks for."""
         parts = recipe.backbone, recipe.method, recipe.loss
-        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.contrast)
+        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation)
 
 
 def plain(blueprint: Blueprint) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
         "classes": list(blueprint.classes),
         **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
         "embed": blueprint.embed.model_dump(mode="json"),
-        "contrast": blueprint.contrast and blueprint.contrast.model_dump(mode="json"),
+        **blueprint.preparation.plain(),
     }
 
 
@@ -71,12 +69,5 @@ def described(description: Mapping[str, Any], registries: Registries) -> Bluepri
         method,
         selection("loss"),
         embed,
-        described_contrast(description),
+        Preparation.described(description),
     )
-
-
-def described_contrast(description: Mapping[str, Any]) -> ContrastOptions | None:
-    """In which contrast a model.json says that images are seen; none in those before format 3."""
-    said = json.dumps(description.get("contrast"))
-    found: ContrastOptions | None = TypeAdapter(Contrast | None).validate_json(said)
-    return found

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from nearkin.blueprint import Blueprint, described, plain
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
-from nearkin.data.contrast import prepared
 from nearkin.data.images import BadImage, Picture, decode
+from nearkin.data.preparing import prepared
 from nearkin.errors import DamagedError, DataError, PluginError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
@@ -27,7 +27,7 @@ from nearkin.registry import Registries
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 VERSION = 3
-"""3 says in which contrast images are seen, before it none; 2 how they are embedded, before it each once."""
+"""3 says how images are prepared, before it none; 2 how they are embedded, before it each once."""
 READABLE = (1, 2, 3)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
@@ -144,8 +144,8 @@ class Model(nn.Module):
         return np.stack([self.prepare(one) for one in pictures]) if pictures else np.zeros(shape, np.float32)
 
     def prepare(self, picture: Picture) -> FloatArray:
-        """(channels, h, w) in [0, 1]: a decoded image in the model's contrast and at its size."""
-        return prepared(picture, self.input, self.blueprint.contrast)
+        """(channels, h, w) in [0, 1]: a decoded image prepared as the model asks, at its size."""
+        return prepared(picture, self.input, self.blueprint.preparation)
 
     def files(self) -> dict[str, bytes]:
         """The model as the run folder and a saved index hold it."""

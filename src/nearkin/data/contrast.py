@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearkin.contracts import FloatArray, InputSpec
-from nearkin.data.images import BadImage, Picture, fit
+from nearkin.contracts import FloatArray
+from nearkin.data.images import BadImage, Picture
 from nearkin.errors import PluginError
 from nearkin.recipe.contrast import ClaheOptions, ContrastOptions, PercentileOptions, WindowOptions
 
@@ -13,11 +13,6 @@ BINS = 256
 """Of a tile's histogram."""
 SMALLEST_TILE = 4
 """Pixels a side: a histogram of fewer says nothing."""
-
-
-def prepared(picture: Picture, spec: InputSpec, contrast: ContrastOptions | None) -> FloatArray:
-    """(channels, height, width) in [0, 1], as the model that asks for this contrast takes the image."""
-    return fit(with_contrast(picture, contrast), spec)
 
 
 def with_contrast(picture: Picture, contrast: ContrastOptions | None) -> FloatArray:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearkin.contracts import FloatArray, InputSpec, IntArray, Split
-from nearkin.data.contrast import prepared
 from nearkin.data.images import BadImage
 from nearkin.data.items import Item
+from nearkin.data.preparing import prepared
 from nearkin.data.sources import Source
 from nearkin.data.splits import SPLITS, Dataset
 from nearkin.errors import DataError, listing
 from nearkin.files import sha256, to_json
-from nearkin.recipe.contrast import ContrastOptions
+from nearkin.recipe.preparation import Preparation
 
 MOST_THREADS = 8
 """Each may hold one whole image, of up to 100 million pixels."""
@@ -79,7 +79,7 @@ class ImageStore:
         *,
         spare: Sequence[Item] = (),
         room: Room | None = None,
-        contrast: ContrastOptions | None = None,
+        preparation: Preparation | None = None,
     ) -> ImageStore:
         """Decode all items on a few threads; `progress(done, total)` is called after each, in the items' order.
 
@@ -89,7 +89,7 @@ class ImageStore:
         def one(item: Item) -> Decoded | BadImage:
             try:
                 picture = source.load(item)
-                return prepared(picture, spec, contrast), picture.digest
+                return prepared(picture, spec, preparation or Preparation()), picture.digest
             except BadImage as bad:
                 return bad
 

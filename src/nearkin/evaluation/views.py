@@ -64,8 +64,8 @@ def reopen_data(run: Run, watch: Watch) -> tuple[Dataset, ImageStore]:
     """The run's data, drawn again; refused where it is not what the run was trained on."""
     source, dataset = load_data(run.recipe.data, run.recipe.seed)
     progress = partial(watch.progress, "reading images")
-    contrast = run.model.blueprint.contrast
-    store = ImageStore.load(source, dataset.all_items(), run.model.input, progress, contrast=contrast)
+    preparation = run.model.blueprint.preparation
+    store = ImageStore.load(source, dataset.all_items(), run.model.input, progress, preparation=preparation)
     if store.fingerprint(dataset) != run.facts["data"]:
         raise DamagedError(
             f"{run.path}: the images or labels changed since this run was trained (their fingerprint differs). "

@@ -72,8 +72,8 @@ def alike(one: Training, first: Training | None) -> bool:
 
 
 def _asked(one: Training) -> DataOptions:
-    """Which images it is asked about: contrast changes how they are seen, and not which they are."""
-    return one.recipe.data.model_copy(update={"contrast": None})
+    """Which images it is asked about: contrast and crop change how they are seen, and not which they are."""
+    return one.recipe.data.model_copy(update={"contrast": None, "crop": None})
 
 
 @dataclass(frozen=True)

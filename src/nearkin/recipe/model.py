@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nearkin.contracts import Kind, Metric, Options
 from nearkin.recipe.contrast import Contrast
+from nearkin.recipe.preparation import CropOptions, Preparation
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -60,6 +61,9 @@ class DataOptions(Options):
     contrast: Contrast | None = None
     """How values become black, white and gray, such as `{type: window, center: 40, width: 400}`. Left out: as measured,
     DICOM as its own window shows it. Part of the model: whoever opens the run prepares images so."""
+    crop: CropOptions | None = None
+    """To a square around what differs from the background, such as `{fill: 0.85}`. Left out: the whole image. Part of
+    the model as contrast is, and done before it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""
     drop_leaks: bool = False
@@ -68,6 +72,11 @@ class DataOptions(Options):
     held_out_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws select and calibrate first and by itself, so that they stay while `seed` draws other shots from the rest:
     for a warm start, whose base must never have seen them. Left out: train is drawn first, all by `seed`."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """What is done to an image before it is brought to size."""
+        return Preparation(self.contrast, self.crop)
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> DataOptions:

@@ -158,7 +158,7 @@ class Work:
             kornia_layers(recipe.train.augment.kornia, model.input)
         progress = partial(watch.progress, "reading images")
         given = (source, dataset.all_items(), model.input, progress)
-        load = partial(ImageStore.load, *given, spare=dataset.spare, contrast=recipe.data.contrast)
+        load = partial(ImageStore.load, *given, spare=dataset.spare, preparation=recipe.data.preparation)
         store = _shared_store(accelerator, load) if accelerator.num_processes > 1 else load()
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from nearkin.blueprint import described_contrast
 from nearkin.contracts import InputSpec
 from nearkin.data import Dataset, ImageStore
 from nearkin.errors import DataError, UsageError, listing
 from nearkin.model import DESCRIPTION, WEIGHTS, Model
-from nearkin.recipe.contrast import ContrastOptions
+from nearkin.recipe.preparation import Preparation
 from nearkin.run import RunFolder
 from nearkin.training.schedule import trunk_of
 
@@ -29,7 +28,7 @@ class Ancestor:
     weights: Mapping[str, Tensor]
     """Under the names that the backbone itself gives them."""
     input: Mapping[str, object]
-    contrast: ContrastOptions | None
+    preparation: Preparation
     trained_on: frozenset[str]
     trained_groups: frozenset[str]
 
@@ -43,7 +42,7 @@ class Ancestor:
         tensors = load(bundle.files[WEIGHTS]).items()
         weights = {name.removeprefix(PREFIX): tensor for name, tensor in tensors if name.startswith(PREFIX)}
         seen = frozenset(said["trained_on"]), frozenset(said.get("trained_groups", ()))
-        return cls(run, weights, said["input"], described_contrast(said), *seen)
+        return cls(run, weights, said["input"], Preparation.described(said), *seen)
 
     def give(self, model: Model) -> list[str]:
         """Put the weights into a new model's backbone; say what was taken and what was not.
@@ -51,7 +50,7 @@ class Ancestor:
         The trunk must be the same to the last shape; a projection head of another shape keeps its first weights.
         """
         _check_input(self.run, self.input, model.input)
-        self._check_contrast(model)
+        self._check_preparation(model)
         backbone: nn.Module = model.backbone  # type: ignore[assignment]  # a Protocol to plugins, a module to torch
         own = backbone.state_dict()
         fitting = {name: t for name, t in self.weights.items() if name in own and own[name].shape == t.shape}
@@ -61,15 +60,16 @@ class Ancestor:
         model.trained_groups |= self.trained_groups
         return [_told(self.run, fitting, [name for name in own if name not in fitting], self.weights)]
 
-    def _check_contrast(self, model: Model) -> None:
-        """Its weights were fitted to images of its own contrast."""
-        ours = model.blueprint.contrast
-        if self.contrast != ours:
-            theirs, here = (one.model_dump(exclude_none=True) if one else "none" for one in (self.contrast, ours))
-            raise UsageError(
-                f"backbone.init_from: {self.run} saw its images in another data.contrast: {theirs} there, {here} here. "
-                "Give both recipes the same."
-            )
+    def _check_preparation(self, model: Model) -> None:
+        """Its weights were fitted to images of its own contrast and crop."""
+        theirs, ours = self.preparation.plain(), model.blueprint.preparation.plain()
+        for name in theirs:
+            if theirs[name] != ours[name]:
+                there, here = (said[name] or "none" for said in (theirs, ours))
+                raise UsageError(
+                    f"backbone.init_from: {self.run} saw its images in another data.{name}: {there} there, {here} "
+                    "here. Give both recipes the same."
+                )
 
     def refuse_seen(self, dataset: Dataset, store: ImageStore) -> None:
         """`DataError` where it was trained on images that are to calibrate: their promise would be worth nothing."""
