@@ -1,7 +1,8 @@
 """The tables of docs/results.md, each by one command: `python docs/figures.py NAME`.
 
 digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots. cxr3-methods: three
-methods, five draws. omniglot: four methods, two directions, three seeds. All but digits need NEARKIN_DATA.
+methods, five draws. xrays: pretrained backbones and warm starts, by xray_figures.py. omniglot: four methods, two
+directions, three seeds. All but digits need NEARKIN_DATA.
 Each prints its table as Markdown and keeps every figure behind it under runs/figures. omniglot keeps each run's as it
 ends and goes on where it stopped; `omniglot METHOD ...` trains those methods alone.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xray_figures import xrays
 
 from nearkin.experiments import Mean, Repeated, mean_over, repeat
 from nearkin.files import to_json, write_atomic
@@ -209,6 +211,7 @@ TABLES: dict[str, Callable[..., None]] = {
     "cxr3": cxr3,
     "cxr3-methods": cxr3_methods,
     "omniglot": omniglot,
+    "xrays": xrays,
 }
 
 if __name__ == "__main__":

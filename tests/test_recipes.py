@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import nearkin
+from nearkin.files import write_atomic
 from nearkin.recipe import parse_recipe, read_recipe, to_yaml
 from nearkin.recipe.shipped import find_recipe, shipped_recipes
 from nearkin.training.watch import Watch
@@ -21,8 +22,13 @@ NEEDS_PLUGIN = pytest.mark.skipif(
 
 @NEEDS_PLUGIN
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_a_shipped_recipe_is_valid_and_begins_with_its_command(name: str) -> None:
+def test_a_shipped_recipe_is_valid_and_begins_with_its_command(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = find_recipe(name)
+    monkeypatch.chdir(tmp_path)
+    base = read_recipe(find_recipe("cxr3-base"), REGISTRIES)
+    write_atomic(Path("runs/cxr3-base/1/recipe.yaml"), to_yaml(base).encode())
     first, second = path.read_text(encoding="utf-8").splitlines()[:2]
     assert first == f"# nearkin train {name}"
     assert second.startswith("# ")

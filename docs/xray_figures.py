@@ -1,0 +1,281 @@
+"""The X-ray tables of docs/results.md: `python docs/figures.py xrays`, or one part of it: `xrays few-shot`.
+
+few-shot: ten shots on a warm base, each base with draws of its own. unknown: each class left out of base and shots.
+race: steps to a target, from the base and from ImageNet weights. adult, pneumonia: the other two sets. Every run's
+figures are kept under runs/figures/xrays as it ends; a second call goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nearkin import train
+from nearkin.data import load_data
+from nearkin.evaluation.differences import with_differences
+from nearkin.evaluation.measure import by_view, make_evaluators
+from nearkin.evaluation.views import reopen_data, spaces, view
+from nearkin.experiments import mean_over
+from nearkin.files import to_json, write_atomic
+from nearkin.run import Run
+from nearkin.training.watch import Watch
+
+OUT = Path("runs/figures/xrays")
+BASES, DRAWS_EACH = 3, 2
+UNKNOWN_DRAWS = 5
+CLASSES = ("covid", "viral_pneumonia", "normal")
+SPLITS = ("public split", "leaks dropped")
+ALL_VIEWS = ("model", "pixels", "untrained")
+CXR3 = "cxr3/manifest.csv"
+FACTS = ("steps", "ended", "kept_step", "select_pair_auc", "target", "steps_to_target", "epochs_to_target")
+Kept = dict[str, Any]
+
+
+def kept(
+    name: str, recipe: str, overrides: Mapping[str, object], *, split: str = "", names: Sequence[str] = ALL_VIEWS
+) -> Kept:
+    """The run of that name: its figures, steps and time; trained now where it is not kept yet.
+
+    With `split`, the figures of that way to count the test images; without, the run alone.
+    """
+    file = OUT / f"{name}.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, to_json(made(name, recipe, overrides, names if split else ())))
+    found: Kept = json.loads(file.read_bytes())
+    return {**found, "figures": found["figures"][split]} if split else found
+
+
+def made(name: str, recipe: str, overrides: Mapping[str, object], names: Sequence[str]) -> Kept:
+    """Train, and measure in the views of these names."""
+    wall, cpu = time.monotonic(), time.process_time()
+    run = train(recipe, overrides=overrides, watch=Watch())
+    spent = {"train_wall_seconds": time.monotonic() - wall, "train_cpu_seconds": time.process_time() - cpu}
+    facts = {key: run.facts.get(key) for key in FACTS}
+    figures = measured(run, names) if names else {}
+    say(f"{name}: {run.path}, {spent['train_wall_seconds']:.0f} s; {facts}")
+    return {"recipe": recipe, "settings": dict(overrides), "run": str(run.path), **spent, **facts, "figures": figures}
+
+
+def measured(run: Run, names: Sequence[str]) -> Kept:
+    """By split and evaluator; both splits ask one set of views, in the second the leaks count as seen."""
+    dataset, store = reopen_data(run, Watch())
+    views = [view(space, run, dataset, store) for space in spaces(run, store) if space.name in names]
+    _, without = load_data(run.recipe.data.model_copy(update={"drop_leaks": run.recipe.data.path == CXR3}), 0)
+    leaks = [item for item in dataset.items["test"] if item.key in without.dropped]
+    seen = {"public split": frozenset[str](), "leaks dropped": frozenset(store.digests(leaks))}
+    evaluators = make_evaluators(run, run.recipe.evaluate, run.recipe.seed)
+    return {
+        split: {
+            name: with_differences(
+                by_view(name, evaluator, [replace(one, seen_digests=one.seen_digests | more) for one in views])
+            )
+            for name, evaluator in evaluators.items()
+        }
+        for split, more in seen.items()
+    }
+
+
+def base(seed: int, left_out: str | None = None, *, split: str = "") -> Kept:
+    """A base of its own split and weights, of all classes or without one."""
+    known = [label for label in sorted(CLASSES) if label != left_out]
+    settings = {"seed": seed, "data.held_out_seed": seed, "data.known": known}
+    name = f"base-{seed}" if left_out is None else f"base-{seed}-without-{left_out}"
+    return kept(name, "cxr3-base", settings, split=split)
+
+
+def value(one: Kept, figure: str, view: str = "model") -> float | None:
+    """A figure of a kept run."""
+    found = [f for views in one["figures"].values() for f in views.get(view, ()) if f["name"] == figure]
+    return found[0]["value"] if found else None
+
+
+def bounds(one: Kept, figure: str, view: str = "model") -> tuple[float, float]:
+    """Its interval over images."""
+    (found,) = [f for views in one["figures"].values() for f in views[view] if f["name"] == figure]
+    return found["low"], found["high"]
+
+
+def cell(done: Sequence[Kept], figure: str, view: str = "model") -> str:
+    """Mean over draws with the interval over images (the mean of the draws' bounds, who share their test images)."""
+    values = [value(one, figure, view) for one in done]
+    if None in values or not values:
+        return ""
+    low, high = (statistics.fmean(side) for side in zip(*(bounds(one, figure, view) for one in done), strict=True))
+    return f"{statistics.fmean(v for v in values if v is not None):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def spread(done: Sequence[Kept], figure: str) -> str:
+    """Worst to best draw."""
+    values = [v for one in done if (v := value(one, figure)) is not None]
+    return f"{min(values):.3f} to {max(values):.3f}" if values else ""
+
+
+def over_draws(done: Sequence[Kept], figure: str, view: str = "model") -> str:
+    """Mean over draws with Student's t."""
+    values = [v for one in done if (v := value(one, figure, view)) is not None]
+    return (
+        str(mean_over(values, [str(place) for place in range(len(values))])) if len(values) > 1 else f"{values[0]:.3f}"
+    )
+
+
+def say(text: str) -> None:
+    """Progress, apart from the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------------------- few-shot
+
+WARM = {"siamese": "cxr3-siamese-warm", "prototypical": "cxr3-prototypical-warm"}
+FIGURES = ("exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy")
+
+
+def few_shot() -> None:
+    """Ten shots on each base, both methods, with the public split as it is and with leaks dropped."""
+    done = {}
+    for seed in range(BASES):
+        run = base(seed)["run"]
+        for draw in range(DRAWS_EACH):
+            shared = {"seed": 100 * seed + draw, "data.held_out_seed": seed}
+            warm = {"backbone.init_from": run, **shared}
+            for split in SPLITS:
+                for method, recipe in WARM.items():
+                    one = kept(f"{method}-{seed}-{draw}", recipe, warm, split=split)
+                    done.setdefault((method, split), []).append(one)
+                one = kept(f"imagenet-{seed}-{draw}", "cxr3-siamese-imagenet", shared, split=split)
+                done.setdefault(("siamese from ImageNet weights", split), []).append(one)
+    print("| figure | method | test | model | before its first step | pixels | worst to best draw |")
+    print("|---|---|---|---|---|---|---|")
+    for figure in FIGURES:
+        for (method, split), runs in done.items():
+            views = (cell(runs, figure, name) for name in ("model", "untrained", "pixels"))
+            print(f"| {figure} | {method} | {split} | {' | '.join(views)} | {spread(runs, figure)} |")
+    times = [f"{name}: {minutes(runs):.1f}" for (name, split), runs in done.items() if split == SPLITS[0]]
+    print(f"\nCPU minutes a training: base {minutes([base(seed) for seed in range(BASES)]):.1f}, {', '.join(times)}.")
+
+
+def minutes(runs: Sequence[Kept]) -> float:
+    """Of CPU, in the mean."""
+    return statistics.fmean(one["train_cpu_seconds"] for one in runs) / 60
+
+
+# ------------------------------------------------------------------- unknown
+
+SPACES: dict[str, dict[str, object]] = {
+    "frozen middle blocks": {},
+    "fine-tuned embedding": {"unknown": {"score": {"type": "knn", "k": 1}}, "embed": {"views": 1}},
+}
+
+
+def unknown() -> None:
+    """Each class left out of base and shots in turn, its images the unknowns."""
+    print(
+        "| left out | references | score looks at | AUROC | leaks dropped | worst to best | flagged | known flagged |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    means: dict[tuple[str, str], list[float]] = {}
+    for left_out in CLASSES:
+        for shots in (10, "all"):
+            for space in (*SPACES, "frozen last layer"):
+                runs = {split: left_out_runs(left_out, shots, space, split) for split in SPLITS}
+                print(unknown_row(left_out, shots, space, runs))
+                found = statistics.fmean(value(one, "unknown_auroc") or 0 for one in runs[SPLITS[0]])
+                if left_out != "normal":
+                    means.setdefault((str(shots), space), []).append(found)
+    for (shots, space), values in means.items():
+        print(f"mean over the two diseases, {shots} references, {space}: {statistics.fmean(values):.3f}")
+
+
+def left_out_runs(left_out: str, shots: object, space: str, split: str) -> list[Kept]:
+    """Draws of the shots; all of them are one draw."""
+    known = [label for label in sorted(CLASSES) if label != left_out]
+    runs = []
+    for seed in range(UNKNOWN_DRAWS if shots == 10 else 1):
+        settings = {
+            "seed": seed,
+            "data.held_out_seed": 0,
+            "data.known": known,
+            "data.unknown": [left_out],
+            "data.shots": shots,
+            "evaluate": [{"type": "open_set"}],
+        }
+        name = f"unknown-{left_out}-{shots}-{space.replace(' ', '-')}-{seed}"
+        if space == "frozen last layer":
+            frozen = {"backbone.freeze": "all", "train.epochs": 1, "embed": {"views": 1}}
+            one = kept(name, "cxr3-siamese-imagenet", {**settings, **frozen}, split=split, names=("untrained",))
+            one["figures"]["open_set"]["model"] = one["figures"]["open_set"]["untrained"]
+        else:
+            warm = {**settings, "backbone.init_from": base(0, left_out)["run"], **SPACES[space]}
+            one = kept(name, "cxr3-siamese-warm", warm, split=split, names=("model",))
+        runs.append(one)
+    return runs
+
+
+def unknown_row(left_out: str, shots: object, space: str, runs: Mapping[str, Sequence[Kept]]) -> str:
+    """AUROC on both splits, and how many unknown images are called unknown, beside known ones."""
+    public = runs[SPLITS[0]]
+    auroc = [cell(runs[split], "unknown_auroc") for split in SPLITS]
+    flagged = [cell(public, "unknown_flagged"), known_flagged(public)]
+    return f"| {' | '.join([left_out, str(shots), space, *auroc, spread(public, 'unknown_auroc'), *flagged])} |"
+
+
+def known_flagged(runs: Sequence[Kept]) -> str:
+    """The share of known images with their own p-value at most alpha, and in how many cases within what n allows."""
+    own = [f for one in runs for f in one["figures"]["open_set"]["model"] if f["name"].startswith("own_p_")]
+    told = [(f["value"], f["details"]["expected"]) for f in own]
+    share, expected = (statistics.fmean(found) for found in zip(*told, strict=True))
+    inside = sum(f["details"]["inside"] for f in own)
+    return f"{share:.3f}, expected {expected:.3f}; {inside} of {len(own)} within"
+
+
+# ------------------------------------------------------------------- race
+
+RACE_SEEDS, TARGET = 5, 0.95
+RACES: dict[str, Mapping[str, object]] = {
+    "the head alone": {"backbone.freeze": "all", "train.epochs": 1600, "every": 25},
+    "the head and the last six blocks": {"train.epochs": 60, "every": 2},
+}
+
+
+def race() -> None:
+    """Epochs until a pair AUC on select reaches the target: from the base and from ImageNet weights."""
+    print("| begins from | learns | reached | epochs to target | best on select | CPU minutes |")
+    print("|---|---|---|---|---|---|")
+    for learns, how in RACES.items():
+        for start in ("base", "ImageNet"):
+            runs = [racer(start, learns, how, seed) for seed in range(RACE_SEEDS)]
+            reached = sum(one["steps_to_target"] is not None for one in runs)
+            best = statistics.fmean(one["select_pair_auc"] for one in runs)
+            told = ", ".join(map(epochs_told, runs))
+            print(f"| {start} | {learns} | {reached} of {len(runs)} | {told} | {best:.3f} | {minutes(runs):.1f} |")
+
+
+def epochs_told(one: Kept) -> str:
+    """The epochs to the target, or that it was not reached; an epoch of thirty pairs is one step."""
+    return f"not in {one['steps']}" if one["epochs_to_target"] is None else f"{one['epochs_to_target']:g}"
+
+
+def racer(start: str, learns: str, how: Mapping[str, object], seed: int) -> Kept:
+    """One run to the target. Both begin with the same settings but for the backbone's weights."""
+    stop = {"every": how["every"], "patience": 100_000, "target": TARGET, "stop_at_target": True}
+    rest = {key: value for key, value in how.items() if key != "every"}
+    settings = {"seed": seed, "data.held_out_seed": 0, "train.early_stopping": stop, **rest}
+    if start == "base":
+        settings["backbone.init_from"] = base(0)["run"]
+    return kept(f"race-{start}-{learns.replace(' ', '-')}-{seed}", "cxr3-siamese-imagenet", settings)
+
+
+PARTS = {"few-shot": few_shot, "unknown": unknown, "race": race}
+
+
+def xrays(*parts: str) -> None:
+    """The parts named, or all."""
+    for part in parts or PARTS:
+        print(f"\n{part}\n")
+        PARTS[part]()
