@@ -33,7 +33,7 @@ def calibration_of(scores: dict[str, list[float]]) -> Calibration:
 @settings(deadline=None, max_examples=60)
 def test_p_values_are_their_definition(own: dict[str, list[float]], queries: list[tuple[float, ...]]) -> None:
     scores = np.array(queries, dtype=np.float32)
-    p = calibration_of(own).p_values(scores, ("a", "b", "c"))
+    p = calibration_of(own).p_values([scores], ("a", "b", "c"))
     for row, query in zip(p, queries, strict=True):
         for value, label, s in zip(row, "abc", query, strict=True):
             if label not in own:
@@ -83,14 +83,14 @@ def test_one_item_of_each_group_is_drawn_and_always_the_same() -> None:
     vectors = np.arange(1, 31, dtype=np.float32)[:, None]
     groups = [f"p{i // 3}" for i in range(30)]
     index.calibrate(vectors, ["a"] * 30, groups=groups)
-    first = index._state.calibration.sorted_scores["a"].tolist()
+    first = index._state.calibration.sorted_scores["a"][0].tolist()
     assert len(first) == 10
     assert [math.ceil(s / 3) for s in first] == list(range(1, 11))
     assert {s % 3 for s in first} == {0, 1, 2}
     index.recalibrate()
-    assert index._state.calibration.sorted_scores["a"].tolist() == first
+    assert index._state.calibration.sorted_scores["a"][0].tolist() == first
     index.calibrate(vectors, ["b"] * 30, groups=groups)
-    assert index._state.calibration.sorted_scores["a"].tolist() == first
+    assert index._state.calibration.sorted_scores["a"][0].tolist() == first
     assert index.promise.groups == {"a": 10, "b": 10}
 
 

@@ -76,13 +76,18 @@ def add(
     images: Labelled = None,
     label: Label = None,
     group: Group = None,
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="People chose these to look at: they and their groups never calibrate.")
+    ] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Add images as references. The classes they join are to be calibrated again."""
     from nearkin.cli import index_work
 
-    index_work.add(index, images or [], label=label, group=group, plugins=plugin or [], as_json=as_json)
+    index_work.add(
+        index, images or [], label=label, group=group, reviewed=reviewed, plugins=plugin or [], as_json=as_json
+    )
 
 
 @index_app.command()
@@ -142,6 +147,12 @@ def calibrate(
     label: Label = None,
     group: Group = None,
     alpha: Alpha = None,
+    on_references: Annotated[
+        bool,
+        typer.Option(
+            "--on-references", help="On the references that trained nothing, each group against the others (knn)."
+        ),
+    ] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -149,7 +160,14 @@ def calibrate(
     from nearkin.cli import index_work
 
     index_work.calibrate(
-        index, images or [], label=label, group=group, alpha=alpha, plugins=plugin or [], as_json=as_json
+        index,
+        images or [],
+        label=label,
+        group=group,
+        alpha=alpha,
+        on_references=on_references,
+        plugins=plugin or [],
+        as_json=as_json,
     )
 
 

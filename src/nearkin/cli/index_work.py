@@ -98,6 +98,7 @@ def add(
     *,
     label: str | None,
     group: str | None,
+    reviewed: bool = False,
     plugins: Sequence[Path],
     as_json: bool,
 ) -> None:
@@ -105,7 +106,7 @@ def add(
     items = parted(listed(images, label, group), "train")["train"]
     with show.busy(f"adding to {path}") as told, edit_index(path, plugin_files=plugins) as index:
         index.on_embed = told
-        ids = index.add(**given(items))
+        ids = index.add(**given(items), reviewed=reviewed)
     _tell_copies(index, ids)
     tell(index, f"added {references(len(ids))}", as_json, ids=ids)
 
@@ -127,16 +128,21 @@ def calibrate(
     label: str | None,
     group: str | None,
     alpha: float | None,
+    on_references: bool = False,
     plugins: Sequence[Path],
     as_json: bool,
 ) -> None:
     """`nearkin index calibrate`."""
     check_alpha(alpha)
+    if on_references and images:
+        raise UsageError("--on-references calibrates on the index's own references: name no images.")
     items = parted(listed(images, label, group), "calibrate")["calibrate"] if images else []
     with show.busy(f"calibrating {path}") as told, edit_index(path, plugin_files=plugins) as index:
         index.on_embed = told
         if items:
             index.calibrate(**given(items), alpha=alpha)
+        elif on_references:
+            index.calibrate_on_references(label, alpha=alpha)
         else:
             index.recalibrate(alpha)
     show.message(str(index.promise))

@@ -111,7 +111,7 @@ def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int
         trained_digests=run.model.trained_on,
         trained_groups=run.model.trained_groups,
     )
-    fill_index(index, dataset, store, space.embed)
+    fill_index(index, dataset, store, space.embed, run.recipe.unknown.way)
     return index
 
 

@@ -48,7 +48,7 @@ def evidence(state: State, vectors: FloatArray, *, neighbors: int, alpha: float)
         codes=codes,
         nearest=found.nearest,
         bounded=found.bounded,
-        p_values=state.calibration.p_values(scores, references.classes),
+        p_values=state.calibration.p_values([scores], references.classes),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
 

@@ -1,13 +1,15 @@
-"""A state calibrated: held-out items checked for independence and scored, each time a new state."""
+"""A state calibrated: items checked for independence and scored, each time a new state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from nearkin.errors import IndexCallError, listing
+from nearkin.index import leaving_out
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent, check_labels
 from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
@@ -15,7 +17,7 @@ from nearkin.index.state import State
 
 
 def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | str | None) -> tuple[State, None]:
-    """The classes of these labels calibrated on these items; the other classes as they were."""
+    """The classes of these labels calibrated on these held-out items; the other classes as they were."""
     level = state.settings.level(alpha)
     state.require_references()
     refuse(
@@ -26,19 +28,57 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     plain: dict[str, Any] = {name: tuple(map(str, values)) for name, values in named.items()}
     new = Calibration(vectors=given.vectors, scores=np.zeros(len(given), dtype=np.float32), **plain)
     check_labels(new, state.references)
-    check_independent(new, state.references, state.trained, state.settings.metric)
-    settings = replace(state.settings, alpha=level)
-    scored = state.calibration.replaced(new).scored(state.scorer, set(new.labels))
-    changed = replace(state, calibration=scored, settings=settings)
-    return changed.noted("calibrate", len(given), plain["labels"], alpha=settings.alpha), None
+    check_independent(new, state.references, state.trained, state.reviewed, state.settings.metric)
+    return _calibrated(state, new, level).noted("calibrate", len(given), plain["labels"], alpha=level), None
+
+
+def calibrate_on_references(
+    state: State, labels: Iterable[str] | str | None, alpha: float | str | None
+) -> tuple[State, None]:
+    """The classes of these labels (all of them) calibrated on their own references, each group against the others."""
+    level = state.settings.level(alpha)
+    state.require_references()
+    leaving_out.require_exact(state.scorer)
+    references = state.references
+    wanted = list(references.classes) if labels is None else [labels] if isinstance(labels, str) else list(labels)
+    free = ~leaving_out.barred(references, (state.trained, state.reviewed), state.settings.metric)
+    rows = references.positions("labels", wanted)
+    rows = rows[free[rows]]
+    new = leaving_out.of_references(references, rows)
+    without = [label for label in dict.fromkeys(wanted) if label not in new.labels]
+    if without:
+        raise IndexCallError(
+            f"leave_one_group_out: every reference of {listing(map(repr, without))} trained the model, was chosen for "
+            "review, or is of such a group. Add references that are neither, or calibrate on held-out images."
+        )
+    leaving_out.refuse_copies(new, state.scorer)
+    changed = _calibrated(state, new, level)
+    return changed.noted("calibrate_on_references", len(rows), new.labels, alpha=level), None
+
+
+def _calibrated(state: State, new: Calibration, level: float) -> State:
+    calibration = state.calibration.replaced(new).scored(state.scorer, set(new.labels))
+    return replace(state, calibration=calibration, settings=replace(state.settings, alpha=level))
 
 
 def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
     """Every calibration item scored again; items of classes that hold no reference any more wait until they do."""
     level = state.settings.level(alpha)
     state.require_references()
-    calibration = state.calibration
-    check_independent(calibration, state.references, state.trained, state.settings.metric)
+    calibration = _items_now(state)
     scored = calibration.scored(state.scorer, set(calibration.labels))
     changed = replace(state, calibration=scored, settings=replace(state.settings, alpha=level))
     return changed.noted("recalibrate", len(scored), alpha=level), None
+
+
+def _items_now(state: State) -> Calibration:
+    """The calibration items, checked against the references as they are now."""
+    calibration = state.calibration
+    if calibration.way == "leave_one_group_out":
+        leaving_out.require_exact(state.scorer)
+        now = leaving_out.as_they_are(calibration, state.references)
+        leaving_out.refuse_barred(now, state.references, (state.trained, state.reviewed), state.settings.metric)
+        leaving_out.refuse_copies(now, state.scorer)
+        return replace(now, fresh=calibration.fresh, basis=calibration.basis)
+    check_independent(calibration, state.references, state.trained, state.reviewed, state.settings.metric)
+    return calibration

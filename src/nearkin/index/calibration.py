@@ -1,9 +1,13 @@
-"""Calibration: held-out items per class, and the conformal p-values that they give.
+"""Calibration: items per class whose model never saw them, and the conformal p-values that they give.
 
 Class-conditional (Mondrian) split conformal prediction (Vovk, Gammerman, Shafer 2005): an item's score says how
 strange it is for its class, by default the distance to the nearest reference, and
 `p_c(z) = (1 + #{i in c: s_i >= s_c(z)}) / (n_c + 1)`. If z is of class c and exchangeable with the n_c items,
 p_c <= alpha happens with probability at most alpha.
+
+The same ranks serve three ways to come by the scores: items held out of everything; references, each scored against
+those of other groups; and items of several folds, each scored by the model that its fold was left out of, among queries
+that the same model scored (cross-conformal prediction: Vovk 2015).
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, IntArray, Promise, Way
+from nearkin.errors import IndexCallError, listing
 from nearkin.index.scoring import Scorer
 
 TEXTS = ("labels", "groups", "digests", "sources")
@@ -29,7 +34,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """m held-out items with their scores against one state of the references."""
+    """m items with their scores against one state of the references."""
 
     vectors: FloatArray
     """(m, d)"""
@@ -44,6 +49,14 @@ class Calibration:
     """The classes whose references are still those that the scores were computed against."""
     basis: str = ""
     """What the scores were computed with (the score, and the engine where it matters): other scores do not compare."""
+    way: Way = "held_out"
+    """How the items' scores come about."""
+    origin: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(m,) leave_one_group_out: the id of the reference that it is; cross_conformal: its fold, from 0; else 0."""
+
+    def __post_init__(self) -> None:
+        if len(self.origin) != len(self.labels):
+            object.__setattr__(self, "origin", np.zeros(len(self.labels), dtype=np.int64))
 
     @classmethod
     def empty(cls, dim: int) -> Calibration:
@@ -72,9 +85,27 @@ class Calibration:
         return {label: len(self.drawn[label]) for label in sorted(self.drawn)}
 
     @cached_property
-    def sorted_scores(self) -> dict[str, FloatArray]:
-        """Per fresh class: the drawn items' scores, ascending."""
-        return {label: np.sort(self.scores[items]) for label, items in self.drawn.items() if label in self.fresh}
+    def folds(self) -> int:
+        """How many models score a query: one, but in cross-conformal calibration."""
+        return int(self.origin.max(initial=0)) + 1 if self.way == "cross_conformal" else 1
+
+    @cached_property
+    def sorted_scores(self) -> dict[str, tuple[FloatArray, ...]]:
+        """Per fresh class: the drawn items' scores, ascending, those of each fold by themselves."""
+        fold = self.origin if self.way == "cross_conformal" else np.zeros(len(self), dtype=np.int64)
+        return {
+            label: tuple(np.sort(self.scores[items[fold[items] == k]]) for k in range(self.folds))
+            for label, items in self.drawn.items()
+            if label in self.fresh
+        }
+
+    def require_held_out(self, call: str) -> None:
+        """`IndexCallError` where the items are no images apart, which could go along."""
+        if len(self) and self.way != "held_out":
+            raise IndexCallError(
+                f"{call}: a {said_way(self.way)} calibration does not go along. {call}(..., keep_calibration=False) "
+                "drops it; calibrate anew afterwards."
+            )
 
     # -------------------------------------------------------------------------------------------- changes
 
@@ -88,16 +119,27 @@ class Calibration:
         return replace(self, labels=tuple(to if label in labels else label for label in self.labels), fresh=fresh)
 
     def replaced(self, new: Calibration) -> Calibration:
-        """`new` in the place of what there was of its classes; the other classes stay. Not yet scored."""
+        """`new` in the place of what there was of its classes; the other classes stay. Not yet scored.
+
+        `IndexCallError` where they would stay with another way than the new one's.
+        """
         replaced = set(new.labels)
-        return self.taken([item for item, label in enumerate(self.labels) if label not in replaced]).joined(new)
+        kept = self.taken([item for item, label in enumerate(self.labels) if label not in replaced])
+        if len(kept) and kept.way != new.way:
+            others = listing(map(repr, dict.fromkeys(kept.labels)))
+            raise IndexCallError(
+                f"{others} would stay calibrated {said_way(kept.way)}, and these {said_way(new.way)}: an index stands "
+                "on one way. Calibrate all of its classes in one call."
+            )
+        return kept.joined(new)
 
     def taken(self, items: Sequence[int]) -> Calibration:
         """These items alone."""
         texts: dict[str, Any] = {name: tuple(getattr(self, name)[item] for item in items) for name in TEXTS}
         rows = np.array(items, dtype=np.int64)
         fresh = self.fresh & set(texts["labels"])
-        return replace(self, vectors=self.vectors[rows], scores=self.scores[rows], fresh=fresh, **texts)
+        numbers = {name: getattr(self, name)[rows] for name in ("vectors", "scores", "origin")}
+        return replace(self, fresh=fresh, **numbers, **texts)
 
     def joined(self, new: Calibration) -> Calibration:
         """These and more, the classes of the new ones stale."""
@@ -106,6 +148,8 @@ class Calibration:
             self,
             vectors=np.concatenate([self.vectors, new.vectors]),
             scores=np.concatenate([self.scores, new.scores]),
+            origin=np.concatenate([self.origin, new.origin]),
+            way=new.way if len(new) else self.way,
             fresh=self.fresh - set(new.labels),
             **texts,
         )
@@ -113,12 +157,21 @@ class Calibration:
     def scored(self, scorer: Scorer, labels: Set[str]) -> Calibration:
         """The items of these labels scored, where their class is able; the others as they are."""
         able = scorer.able & labels & set(self.labels)
+        if self.way == "leave_one_group_out":
+            able &= scorer.able_left_out
         items = [item for item, label in enumerate(self.labels) if label in able]
         scores = self.scores.copy()
         if items:
-            scores[items] = scorer.own(self.vectors[items], [self.labels[item] for item in items])
+            scores[items] = self._own(scorer, items)
         still = self.fresh - labels if scorer.basis == self.basis else frozenset()
         return replace(self, scores=scores, fresh=still | able, basis=scorer.basis)
+
+    def _own(self, scorer: Scorer, items: Sequence[int]) -> FloatArray:
+        """(m,) the score of each of these items for its own class."""
+        vectors, labels = self.vectors[items], [self.labels[item] for item in items]
+        if self.way == "leave_one_group_out":
+            return scorer.own_left_out(vectors, labels, [self.groups[item] for item in items], self.origin[items])
+        return scorer.own(vectors, labels)
 
     # -------------------------------------------------------------------------------------------- answers
 
@@ -127,7 +180,7 @@ class Calibration:
         references = scorer.searcher.references.class_sizes
         uncalibrated = self._reasons(references, scorer, alpha)
         groups = {label: n for label, n in self.counts.items() if label in references}
-        way: Way | None = "held_out" if len(uncalibrated) < len(references) else None
+        way = self.way if len(uncalibrated) < len(references) else None
         stale = tuple(sorted(uncalibrated.keys() & set(groups) - self._standing(scorer)))
         return Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated, stale=stale)
 
@@ -146,6 +199,8 @@ class Calibration:
             return "none given"
         if n_references < scorer.score.fewest:
             return f"fewer references than the score needs: {n_references} of {scorer.score.fewest}"
+        if self.way == "leave_one_group_out" and label not in scorer.able_left_out:
+            return f"fewer references than the score needs outside of one group: it needs {scorer.score.fewest}"
         if self.basis != scorer.basis:
             return f"stale: calibrated with {self.basis}, and it is {scorer.basis} now"
         if label not in self.fresh:
@@ -159,17 +214,22 @@ class Calibration:
         reach = np.full(len(classes), -np.inf, dtype=np.float32)
         for code, (label, is_calibrated) in enumerate(zip(classes, calibrated, strict=True)):
             if is_calibrated:
-                reach[code] = _farthest_that_fits(self.sorted_scores[label], alpha)
+                (own,) = self.sorted_scores[label]
+                reach[code] = _farthest_that_fits(own, alpha)
         return reach
 
-    def p_values(self, scores: FloatArray, classes: Sequence[str]) -> NDArray[np.float64]:
-        """(q, c) scores of queries -> (q, c) p-values, NaN for classes without fresh scores."""
-        p = np.full(scores.shape, np.nan)
+    def p_values(self, scores: Sequence[FloatArray], classes: Sequence[str]) -> NDArray[np.float64]:
+        """(q, c) scores of queries, by each fold's model -> (q, c) p-values, NaN for classes without fresh scores.
+
+        Every model ranks the query among the items of its own fold; the ranks are added up.
+        """
+        p = np.full(scores[0].shape, np.nan)
         for column, label in enumerate(classes):
-            own = self.sorted_scores.get(label)
-            if own is not None:
-                at_least = len(own) - np.searchsorted(own, scores[:, column], side="left")
-                p[:, column] = (1 + at_least) / (len(own) + 1)
+            by_fold = self.sorted_scores.get(label)
+            if by_fold is not None:
+                pairs = zip(by_fold, scores, strict=True)
+                at_least = sum(len(own) - np.searchsorted(own, by[:, column], side="left") for own, by in pairs)
+                p[:, column] = (1 + at_least) / (sum(map(len, by_fold)) + 1)
         return p
 
 
@@ -182,6 +242,11 @@ def _farthest_that_fits(own: FloatArray, alpha: float) -> float:
     while not fits(np.array((1 + fewest) / (n + 1)), alpha):
         fewest += 1
     return float(own[n - fewest]) if 0 < fewest <= n else (np.inf if fewest <= 0 else -np.inf)
+
+
+def said_way(way: Way) -> str:
+    """As a sentence has it."""
+    return way.replace("_", "-")
 
 
 def groups_needed(alpha: float) -> int:

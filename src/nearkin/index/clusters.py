@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,6 +150,28 @@ def own_kth(searcher: Searcher, vectors: FloatArray, codes: IntArray, k: int) ->
         if references.counts[code] >= k:
             apart = distances(vectors[items], references.vectors[references.of_class(code)], searcher.metric)
             own[items] = np.partition(apart, k - 1, axis=1)[:, k - 1]
+    return own
+
+
+def kth_outside_group(
+    searcher: Searcher, vectors: FloatArray, codes: IntArray, groups: Sequence[str], ids: IntArray, k: int
+) -> FloatArray:
+    """(m, d) references with their classes, groups and ids -> (m,) how far the k-th nearest outside the own group is.
+
+    Infinite where there is none. A reference without a group is a group of its own.
+    """
+    references, own = searcher.references, np.full(len(codes), np.inf, dtype=np.float32)
+    code_of = {group: code for code, group in enumerate(references.groups.words) if group}
+    group_codes = np.array([code_of.get(group, -1) for group in groups], dtype=np.int64)
+    for code in np.unique(codes).tolist():
+        members, items = references.of_class(code), np.flatnonzero(codes == code)
+        for rows in row_chunks(len(items), len(members), HELD):
+            asked = items[rows, None]
+            apart = distances(vectors[asked[:, 0]], references.vectors[members], searcher.metric)
+            apart[group_codes[asked] == references.groups.codes[members]] = np.inf
+            apart[ids[asked] == references.ids[members]] = np.inf
+            if len(members) >= k:
+                own[asked[:, 0]] = np.partition(apart, k - 1, axis=1)[:, k - 1]
     return own
 
 

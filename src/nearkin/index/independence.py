@@ -16,19 +16,23 @@ SAME = 1e-6
 """Embeddings as near as this, relative to their length, are of one image embedded in different batches."""
 
 
-def check_independent(calibration: Calibration, references: References, trained: Trained, metric: Metric) -> None:
-    """Raise `IndexCallError`, by name, where any trained the model, is a reference, or shares a group with either."""
+def check_independent(
+    calibration: Calibration, references: References, trained: Trained, reviewed: Trained, metric: Metric
+) -> None:
+    """Raise `IndexCallError`, by name, where any trained the model, was chosen for review, or is a reference; or where
+    its group does."""
     referenced = references.digests.distinct() - {""}
     groups = references.groups.distinct() - {""}
     bare = np.array([digest == "" for digest in calibration.digests], dtype=bool)
     as_trained = np.zeros(len(calibration), dtype=bool)
     if bare.any() and len(trained.vectors):
-        as_trained[bare] = _any_equal(calibration.vectors[bare], trained.vectors, metric)
+        as_trained[bare] = equal_to_any(calibration.vectors[bare], trained.vectors, metric)
     same = _equals_reference(calibration, references, metric)
     found = {
         "trained the model": [d in trained.digests for d in calibration.digests],
         "have the embedding of an image that trained the model": (as_trained & ~same).tolist(),
         "are of a group that trained the model": [group in trained.groups for group in calibration.groups],
+        "were chosen for review, and so are not as new images are": _chosen(calibration, reviewed, metric).tolist(),
         "are references of the index": [d in referenced for d in calibration.digests],
         "have the embedding of a reference": same.tolist(),
         "are of a group that references are of": [group in groups - trained.groups for group in calibration.groups],
@@ -39,8 +43,17 @@ def check_independent(calibration: Calibration, references: References, trained:
         if any(which)
     ]
     if problems:
-        mend = "Such items look nearer than new images do, and the promise would not hold. Calibrate on others."
+        mend = "Such items look nearer (or odder) than new images, and the promise would not hold. Calibrate on others."
         raise IndexCallError("\n".join([*problems, mend]))
+
+
+def _chosen(calibration: Calibration, reviewed: Trained, metric: Metric) -> NDArray[np.bool_]:
+    """(m,) whether an item, an equal one, or one of its group was chosen for review."""
+    pairs = zip(calibration.digests, calibration.groups, strict=True)
+    chosen = np.array([d in reviewed.digests or group in reviewed.groups for d, group in pairs], dtype=bool)
+    if len(calibration) and len(reviewed.vectors):
+        chosen |= equal_to_any(calibration.vectors, reviewed.vectors, metric)
+    return chosen
 
 
 def check_labels(calibration: Calibration, references: References) -> None:
@@ -64,16 +77,19 @@ def _equals_reference(calibration: Calibration, references: References, metric: 
         items = np.array([i for i, d in enumerate(calibration.digests) if bool(d) == item_named], dtype=np.int64)
         others = references.vectors[unnamed] if item_named else references.vectors
         if len(items) and len(others):
-            same[items] = _any_equal(calibration.vectors[items], others, metric)
+            same[items] = equal_to_any(calibration.vectors[items], others, metric)
     return same
 
 
-def _any_equal(vectors: FloatArray, others: FloatArray, metric: Metric) -> NDArray[np.bool_]:
-    """(m, d), (n, d) -> (m,)"""
-    if metric == "cosine":
-        nearest_allowed = np.full(len(vectors), SAME**2 / 2)  # 1 - cos of two unit vectors that far apart
-    else:
-        nearest_allowed = SAME * np.linalg.norm(vectors.astype(np.float64), ord=1 if metric == "l1" else 2, axis=1)
+def equal_to_any(vectors: FloatArray, others: FloatArray, metric: Metric) -> NDArray[np.bool_]:
+    """(m, d), (n, d) -> (m,) whether any of the others is of the same image. n >= 1."""
     chunks = row_chunks(len(vectors), len(others), HELD)
     nearest = [distances(vectors[rows], others, metric).min(axis=1) for rows in chunks]
-    return np.asarray(np.concatenate(nearest) <= nearest_allowed)
+    return np.asarray(np.concatenate(nearest) <= apart_at_most(vectors, metric))
+
+
+def apart_at_most(vectors: FloatArray, metric: Metric) -> NDArray[np.float64]:
+    """(m, d) -> (m,) how far from each an embedding of the same image may lie."""
+    if metric == "cosine":
+        return np.full(len(vectors), SAME**2 / 2)  # 1 - cos of two unit vectors that far apart
+    return np.asarray(SAME * np.linalg.norm(vectors.astype(np.float64), ord=1 if metric == "l1" else 2, axis=1))

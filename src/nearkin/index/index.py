@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, ScoreChoice
 from nearkin.errors import IndexCallError, WorkFailed
-from nearkin.index import calibrating, lifecycle, merging, reembedding, storage
+from nearkin.index import lifecycle, merging, reembedding, storage
+from nearkin.index.calibrated import Calibrated
 from nearkin.index.engines import built_in
 from nearkin.index.inputs import named_texts
 from nearkin.index.model_link import ModelFiles, ModelLink
-from nearkin.index.questions import Questions
 from nearkin.index.scores import score_choice
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
@@ -23,10 +23,8 @@ from nearkin.index.state import State
 from nearkin.index.trained import Trained
 from nearkin.index.writing import writing
 
-T = TypeVar("T")
 
-
-class Index(Questions):
+class Index(Calibrated):
     """Labelled embeddings, one cluster a label, that answers for new images: which cluster, or unknown.
 
     Everywhere "images or embeddings" are asked for: a float array or tensor, (d,) for one or (n, d), or a list of
@@ -97,15 +95,17 @@ class Index(Questions):
         sources: Sequence[str] | str | None = None,
         digests: Sequence[str] | None = None,
         trained: bool | Sequence[bool] = False,
+        reviewed: bool | Sequence[bool] = False,
     ) -> list[int]:
         """Add references and return their ids, in the order given. All or none are added.
 
         `groups`: what they share with others (the patient). `digests`: the hashes of images whose embeddings are
-        given. `trained`: whether they trained the model. The classes they join must be calibrated again.
+        given. `trained`: whether they trained the model. `reviewed`: whether people chose them to look at: such
+        images, and their groups, never calibrate. The classes they join must be calibrated again.
         """
         given = self._read(images_or_embeddings)
         named = named_texts(given, labels, groups, sources, digests)
-        return self._change(lifecycle.add, given, named, ids, trained)
+        return self._change(lifecycle.add, given, named, ids, trained, reviewed)
 
     def remove(
         self,
@@ -174,55 +174,6 @@ class Index(Questions):
             self._engine = choice
         return self
 
-    def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
-        """One change at a time; readers see the state before it or after it."""
-        with self._changing:
-            self._state, result = change(self._state, *arguments)
-            return result
-
-    # --------------------------------------------------------------------------------------- calibration
-
-    def remember_trained(
-        self,
-        images_or_embeddings: Any,
-        groups: Sequence[str] | str | None = None,
-        *,
-        digests: Sequence[str] | None = None,
-    ) -> None:
-        """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
-        given = self._read(images_or_embeddings)
-        named = named_texts(given, [""] * len(given), groups, None, digests)
-        self._change(lifecycle.remember_trained, given, named)
-
-    def calibrate(
-        self,
-        images_or_embeddings: Any,
-        labels: Sequence[str] | str,
-        alpha: float | str | None = None,
-        groups: Sequence[str] | str | None = None,
-        *,
-        sources: Sequence[str] | str | None = None,
-        digests: Sequence[str] | None = None,
-    ) -> Index:
-        """Calibrate the classes of these labels on held-out items; other classes keep their calibration.
-
-        Items that trained the model, are references, or share a group with either are refused by name.
-        What was given of these classes before is replaced. `alpha`, or an operating point's, becomes the index's own.
-        Returns self.
-        """
-        given = self._read(images_or_embeddings)
-        named = named_texts(given, labels, groups, sources, digests)
-        self._change(calibrating.calibrate, given, named, alpha)
-        return self
-
-    def recalibrate(self, alpha: float | str | None = None) -> Index:
-        """Score the calibration items again, after references changed. Returns self.
-
-        Items of classes that hold no reference any more wait until they do. `alpha` becomes the index's own.
-        """
-        self._change(calibrating.recalibrate, alpha)
-        return self
-
     # ---------------------------------------------------------------------------------------------- disk
 
     def save(self, folder: Path | str, *, with_model: bool = True) -> None:
@@ -255,6 +206,7 @@ class Index(Questions):
             references=state.references,
             calibration=state.calibration,
             trained=state.trained,
+            reviewed=state.reviewed,
             engine=self._engine_file(),
             model=state.model.files() if with_model and state.model.files else {},
             model_digest=self.model_digest,
@@ -276,7 +228,8 @@ class Index(Questions):
         assert isinstance(contents.engine.content, memoryview), "these contents were read"
         made = empty.opened(contents.engine.content, references.ids, references.vectors)
         searcher = Searcher(references, made, index.metric)
-        held = (references, contents.calibration, contents.trained, searcher, model, contents.history)
+        memory = (contents.trained, contents.reviewed)
+        held = (references, contents.calibration, *memory, searcher, model, contents.history)
         index._state, index._seen = State(contents.settings, *held), dict([origin])
         return index
 

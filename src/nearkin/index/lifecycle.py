@@ -21,6 +21,7 @@ def add(
     named: Mapping[str, Any],
     ids: Sequence[int] | int | None,
     trained: bool | Sequence[bool],
+    reviewed: bool | Sequence[bool] = False,
 ) -> tuple[State, list[int]]:
     """These too, with the ids of the new ones in the order given. All or none are added."""
     references, new_ids = state.references.added(
@@ -34,7 +35,7 @@ def add(
         ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
         metric=state.settings.metric,
     )
-    remembered = _remember_new(state, references, new_ids)
+    remembered = _remember_reviewed(_remember_new(state, references, new_ids), given, named, reviewed)
     changed = remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"])
     return changed.noted("add", len(new_ids), named["labels"]), new_ids
 
@@ -46,6 +47,17 @@ def _remember_new(state: State, references: References, new_ids: Sequence[int]) 
         return state
     digests, groups = ([texts[row] for row in rows.tolist()] for texts in (references.digests, references.groups))
     return replace(state, trained=state.trained.joined(references.vectors[rows], digests, groups))
+
+
+def _remember_reviewed(state: State, given: Given, named: Mapping[str, Any], reviewed: bool | Sequence[bool]) -> State:
+    """What was chosen for review stays known too."""
+    flags = np.array([reviewed] * len(given) if isinstance(reviewed, bool) else reviewed, dtype=bool)
+    refuse([f"reviewed: {len(flags)} given for {len(given)} items."] if len(flags) != len(given) else [])
+    rows = np.flatnonzero(flags).tolist()
+    if not rows:
+        return state
+    digests, groups = ([named[name][row] for row in rows] for name in ("digests", "groups"))
+    return replace(state, reviewed=state.reviewed.joined(given.vectors[rows], digests, groups))
 
 
 def remove(

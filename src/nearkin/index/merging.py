@@ -20,16 +20,20 @@ def merge(state: State, other: State, renumber: bool, keep_calibration: bool) ->
     other brings anything of are stale. All that stands in the way is told before anything changes.
     """
     _check_settings(state, other)
+    if keep_calibration:
+        state.calibration.require_held_out("merge")
+        other.calibration.require_held_out("merge")
     moved = other.references.ids.tolist()
     trained = state.trained.joined(other.trained.vectors, other.trained.digests, other.trained.groups)
     references, new_ids = _references(state, other.references, frozenset(trained.digests), renumber)
     calibration = _calibration(state.calibration, other.calibration) if keep_calibration else Calibration.empty(
         state.settings.dim
     )  # fmt: skip
-    check_independent(calibration, references, trained, state.settings.metric)
+    reviewed = state.reviewed.joined(other.reviewed.vectors, other.reviewed.digests, other.reviewed.groups)
+    check_independent(calibration, references, trained, reviewed, state.settings.metric)
     changed = {*other.references.labels, *other.calibration.labels}
     came = np.array(new_ids, dtype=np.int64)
-    joined = replace(state, trained=trained, calibration=calibration)
+    joined = replace(state, trained=trained, reviewed=reviewed, calibration=calibration)
     merged = joined.with_references(references, came, changed)
     note = {"renumbered": renumber, "calibration": len(calibration) - len(state.calibration)}
     return merged.noted("merge", len(moved), other.references.labels, **note), dict(zip(moved, new_ids, strict=True))

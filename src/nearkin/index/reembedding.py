@@ -17,6 +17,7 @@ from nearkin.index.inputs import OnEmbed, read, refuse, vector_problems
 from nearkin.index.searcher import Searcher
 from nearkin.index.state import State
 from nearkin.index.texts import Packed
+from nearkin.index.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def reembed(
     """
     if target.model.embed is None:
         raise IndexCallError("reembed: the other index has no model. Open it with its model, or take run.index.")
+    if keep_calibration:
+        state.calibration.require_held_out("reembed")
     held, items = state.references, state.calibration if keep_calibration else Calibration.empty(state.settings.dim)
     pictures = [*images.of_references(state), *(images.of_calibration(state) if keep_calibration else ())]
     names = [f"reference {i} ({source})" for i, source in zip(held.ids, held.sources, strict=True)]
@@ -94,9 +97,11 @@ def _with_vectors(
     groups = [references.groups[row] for row in rows]
     trained = target.trained.joined(references.vectors[rows], [digests[row] for row in rows.tolist()], groups)
     calibration = replace(items, vectors=vectors[n:], digests=tuple(digests[n:]), fresh=frozenset())
-    check_independent(calibration, references, trained, settings.metric)
+    # Its images are known by their pixels; embeddings of another model tell nothing.
+    reviewed = Trained.empty(settings.dim, state.reviewed.digests, state.reviewed.groups)
+    check_independent(calibration, references, trained, reviewed, settings.metric)
     searcher = Searcher(references, engine.holding(references.ids, references.vectors), settings.metric)
-    made = State(settings, references, calibration, trained, searcher, target.model, state.history)
+    made = State(settings, references, calibration, trained, reviewed, searcher, target.model, state.history)
     scored = calibration.scored(made.scorer, set(calibration.labels))
     note = {"calibration": len(items), "model": target.model.digest}
     return replace(made, calibration=scored).noted("reembed", n, references.labels, **note)

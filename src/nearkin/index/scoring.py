@@ -11,7 +11,7 @@ import numpy as np
 
 from nearkin.contracts import FittedScore, FloatArray, IntArray, Score
 from nearkin.errors import NearkinError, PluginError
-from nearkin.index.clusters import look_up, own_kth
+from nearkin.index.clusters import kth_outside_group, look_up, own_kth
 from nearkin.index.distances import HELD, row_chunks
 from nearkin.index.searcher import Searcher
 
@@ -60,6 +60,31 @@ class Scorer:
             return own_kth(self.searcher, vectors, columns, self.score.nearest)
         own: FloatArray = self.scores(vectors)[np.arange(len(labels)), columns]
         return own
+
+    @cached_property
+    def able_left_out(self) -> frozenset[str]:
+        """The classes that can be scored without any one of their groups."""
+        references = self.searcher.references
+        pairs, sizes = np.unique(
+            np.stack([references.codes, references.groups.codes])[:, ~references.groups.among([""])],
+            axis=1, return_counts=True,
+        )  # fmt: skip
+        largest = np.ones(len(references.classes), dtype=np.int64)
+        np.maximum.at(largest, pairs[0], sizes)
+        left = references.counts - largest
+        return frozenset(label for label, n in zip(references.classes, left, strict=True) if n >= self.score.fewest)
+
+    def own_left_out(
+        self, vectors: FloatArray, labels: Sequence[str], groups: Sequence[str], ids: IntArray
+    ) -> FloatArray:
+        """(m, d) references of these labels, groups and ids -> (m,) the score of each, its own group left out.
+
+        Of the scores that are a distance to a neighbour, on an exact engine: no other only shrinks as points join.
+        """
+        assert self.score.nearest is not None, "asked beforehand"
+        code_of = self.searcher.references.code_of
+        columns = np.array([code_of[label] for label in labels], dtype=np.int64)
+        return kth_outside_group(self.searcher, vectors, columns, groups, ids, self.score.nearest)
 
     @cached_property
     def _columns(self) -> slice | IntArray:

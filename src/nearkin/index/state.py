@@ -38,6 +38,8 @@ class State:
     references: References
     calibration: Calibration
     trained: Trained
+    reviewed: Trained
+    """What people chose to look at, and so is not as new images are: it may be references, and never calibrates."""
     searcher: Searcher
     """Over these references."""
     model: ModelLink
@@ -53,13 +55,14 @@ class State:
         """No references yet."""
         references = References.empty(settings.dim)
         searcher = Searcher(references, engine, settings.metric)
-        return cls(settings, references, Calibration.empty(settings.dim), trained, searcher, model)
+        calibration, reviewed = Calibration.empty(settings.dim), Trained.empty(settings.dim)
+        return cls(settings, references, calibration, trained, reviewed, searcher, model)
 
     def blank(self) -> State:
         """The same settings, model and memory of what trained it, and nothing else."""
         empty = References.empty(self.settings.dim)
         engine = self.searcher.engine.holding(empty.ids, empty.vectors)
-        return State.empty(self.settings, self.trained, engine, self.model)
+        return replace(State.empty(self.settings, self.trained, engine, self.model), reviewed=self.reviewed)
 
     def with_references(self, references: References, ids: IntArray, labels: Iterable[str]) -> State:
         """Other references: those of `ids` came or went, so the classes of `labels` are stale."""

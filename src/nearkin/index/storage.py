@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,40 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from safetensors.numpy import load, save
-
 from nearkin.errors import DamagedError, IndexCallError, listing
-from nearkin.files import LOCK_SUFFIX, MANIFEST, Content, read_bundle, read_manifest, save_bundle, to_json
-from nearkin.index.calibration import TEXTS as CALIBRATION_TEXTS
+from nearkin.files import LOCK_SUFFIX, MANIFEST, Content, read_bundle, read_manifest, save_bundle
 from nearkin.index.calibration import Calibration
 from nearkin.index.history import Event, from_lines, to_lines
-from nearkin.index.inputs import refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.scores import built_in as built_in_score
 from nearkin.index.settings import ScoreFor, Settings
-from nearkin.index.stored import migrated, read_references, tensor, write_references
+from nearkin.index.stored import migrated, read_references, write_references
+from nearkin.index.stored_calibration import FILES as CALIBRATION_FILES
+from nearkin.index.stored_calibration import read_calibration, read_trained, write_calibration, write_trained
 from nearkin.index.trained import Trained
-from nearkin.parsing import bounded_tensors, parsing
+from nearkin.parsing import parsing
 
 FORMAT, VERSION, OLDER = "nearkin index", 2, (1,)
 REFERENCES = "references.safetensors"
-CALIBRATION, CALIBRATION_TEXTS_FILE = "calibration.safetensors", "calibration.json"
-TRAINED, TRAINED_TEXTS_FILE = "trained.safetensors", "trained.json"
 ENGINE = "engine.bin"
 HISTORY = "history.jsonl"
 """Indexes of the first weeks have none."""
-OWN = frozenset(
-    {
-        HISTORY,
-        REFERENCES,
-        CALIBRATION,
-        CALIBRATION_TEXTS_FILE,
-        TRAINED,
-        TRAINED_TEXTS_FILE,
-        ENGINE,
-    }
-)
+OWN = frozenset({HISTORY, REFERENCES, ENGINE}) | CALIBRATION_FILES
 OWN_ONCE = frozenset({"references.json", "faiss.index"})
 """Of format 1."""
 A_BUNDLE_WRITES = re.compile(rf"manifest\.json|.+-[0-9a-f]{{16}}(\..*)?|\..+\.tmp|\..+{re.escape(LOCK_SUFFIX)}")
@@ -69,6 +53,7 @@ class Contents:
     references: References
     calibration: Calibration
     trained: Trained
+    reviewed: Trained
     engine: EngineFile
     model: Mapping[str, bytes] = field(default_factory=dict)
     """The model's files, where the index takes them along."""
@@ -84,17 +69,12 @@ def write(folder: Path, contents: Contents) -> None:
     clash = sorted(OWN & set(contents.model))
     if clash:
         raise IndexCallError(f"the model's files {listing(clash)} are named as the index's own. Rename them.")
-    calibration, engine = contents.calibration, contents.engine
+    engine = contents.engine
     assert callable(engine.content), "an engine that was opened writes itself again"
     files: dict[str, Content] = {
         REFERENCES: partial(write_references, contents.references),
-        CALIBRATION: save({"vectors": calibration.vectors, "scores": calibration.scores}),
-        CALIBRATION_TEXTS_FILE: to_json(
-            {name: getattr(calibration, name) for name in CALIBRATION_TEXTS}
-            | {"fresh": sorted(calibration.fresh), "basis": calibration.basis}
-        ),
-        TRAINED: save({"vectors": contents.trained.vectors}),
-        TRAINED_TEXTS_FILE: to_json({name: sorted(getattr(contents.trained, name)) for name in ("digests", "groups")}),
+        **write_calibration(contents.calibration),
+        **write_trained(contents.trained, contents.reviewed),
         HISTORY: to_lines(contents.history),
         ENGINE: engine.content,
     }
@@ -140,46 +120,13 @@ def read(folder: Path, score_for: ScoreFor = built_in_score) -> Contents:
         engine = EngineFile(str(said["type"]), dict(said["options"]), str(said["fingerprint"]), bundle.mapped[ENGINE])
     with parsing(folder / REFERENCES):
         references = read_references(bundle.mapped[REFERENCES], settings, next_id)
-    calibration = _calibration(folder, bundle.files, settings, references)
-    trained = _trained(folder, bundle.files, settings)
+    calibration = read_calibration(folder, bundle.files, settings, references)
+    trained, reviewed = read_trained(folder, bundle.files, settings)
     model = {name: data for name, data in bundle.files.items() if name not in OWN}
     with parsing(folder / HISTORY):
         history = from_lines(bundle.files.get(HISTORY, b""))
-    return Contents(settings, references, calibration, trained, engine, model, model_digest, history, bundle.state)
-
-
-def _trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> Trained:
-    with parsing(folder / TRAINED):
-        vectors = tensor(load(bounded_tensors(files[TRAINED])), "vectors", np.float32, 2)
-        refuse(vector_problems(vectors, settings.dim, settings.metric))
-    with parsing(folder / TRAINED_TEXTS_FILE):
-        said = json.loads(files[TRAINED_TEXTS_FILE])
-        refuse(
-            problem for name in ("digests", "groups") for problem in text_problems(name, said[name], len(said[name]))
-        )
-        return Trained(vectors, frozenset(said["digests"]), frozenset(said["groups"]))
-
-
-def _calibration(folder: Path, files: Mapping[str, bytes], settings: Settings, references: References) -> Calibration:
-    with parsing(folder / CALIBRATION):
-        tensors = load(bounded_tensors(files[CALIBRATION]))
-        vectors, scores = tensor(tensors, "vectors", np.float32, 2), tensor(tensors, "scores", np.float32, 1)
-        refuse(vector_problems(vectors, settings.dim, settings.metric))
-        if len(scores) != len(vectors) or np.isnan(scores).any():
-            raise ValueError("its scores are not one number an item.")
-    with parsing(folder / CALIBRATION_TEXTS_FILE):
-        said = json.loads(files[CALIBRATION_TEXTS_FILE])
-        texts = _texts(said, CALIBRATION_TEXTS, len(vectors))
-        fresh = frozenset(said["fresh"])
-        if not fresh <= {*references.classes} & {*texts["labels"]}:
-            raise ValueError("it calls classes calibrated that cannot be.")
-        basis = str(said.get("basis", settings.said_score))
-    return Calibration(vectors=vectors, scores=scores, fresh=fresh, basis=basis, **texts)
-
-
-def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:
-    refuse(problem for name in names for problem in text_problems(name, said[name], n))
-    return {name: tuple(said[name]) for name in names}
+    held = (references, calibration, trained, reviewed, engine)
+    return Contents(settings, *held, model, model_digest, history, bundle.state)
 
 
 def written(folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearkin.errors import IndexCallError, listing
+from nearkin.index import leaving_out
 from nearkin.index.independence import check_independent
 from nearkin.index.state import State
 
@@ -32,9 +33,13 @@ def verify(state: State) -> Iterator[Check]:
 
 
 def _dependent(state: State) -> str:
-    fresh = [item for item, label in enumerate(state.calibration.labels) if label in state.calibration.fresh]
+    calibration, memory, metric = state.calibration, (state.trained, state.reviewed), state.settings.metric
+    fresh = calibration.taken([item for item, label in enumerate(calibration.labels) if label in calibration.fresh])
     try:
-        check_independent(state.calibration.taken(fresh), state.references, state.trained, state.settings.metric)
+        if calibration.way == "leave_one_group_out":
+            leaving_out.refuse_barred(fresh, state.references, memory, metric)
+        else:
+            check_independent(fresh, state.references, *memory, metric)
     except IndexCallError as error:
         return str(error)
     return ""

@@ -240,8 +240,9 @@ class IndexOptions(Options):
 class UnknownOptions(Options):
     """What stands behind *unknown*; `score` names the outlier score, such as `{type: knn, k: 1}`."""
 
-    way: Literal["held_out"] = "held_out"
-    """What calibrates a class: images kept apart (`data.calibrate`)."""
+    way: Literal["held_out", "leave_one_group_out"] = "held_out"
+    """What calibrates a class. `held_out`: the images of `data.calibrate`, kept apart. `leave_one_group_out`: the same
+    images, which are references too; each group is scored against all other references. For the score `knn` alone."""
 
 
 @dataclass(frozen=True)

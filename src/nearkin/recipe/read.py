@@ -29,7 +29,7 @@ from nearkin.recipe.model import (
 from nearkin.recipe.overrides import apply_overrides
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
-from nearkin.recipe.unknown import other_options, read_score
+from nearkin.recipe.unknown import check_way, other_options, read_score
 from nearkin.recipe.yaml_text import read_document
 from nearkin.registry import Registries
 
@@ -133,6 +133,8 @@ class _Reader:
             if train and (not self._has_loss or _selection(loss)):
                 check_loss_rate(train.optimizer.loss_lr, _selection(loss), self.problems)
             compared = self._settle(method, loss, index)
+            if unknown and score and engine and data:
+                check_way(unknown, score, engine, data, self.registries, self.problems)
         self.problems.raise_any()
         return Recipe(
             name=_sure(head).name,

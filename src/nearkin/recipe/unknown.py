@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from nearkin.contracts import Build
 from nearkin.recipe.components import choose
-from nearkin.recipe.model import IndexOptions, Selection, UnknownOptions
+from nearkin.recipe.model import DataOptions, IndexOptions, Selection, UnknownOptions
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
 
 DEFAULT_SCORE = {"type": "knn"}
+APPROXIMATE = ("hnsw", "ivf")
 
 
 def read_score(
@@ -26,6 +28,26 @@ def read_score(
         problems.add(("index", "k"), "unknown.score says it already. Delete this key.", at_key=True)
     chosen = choose("score", {**DEFAULT_SCORE, "k": index.k}, ("index", "k"), registries, problems)
     return chosen.selection if chosen else None, index.model_copy(update={"k": None})
+
+
+def check_way(
+    unknown: UnknownOptions, score: Selection, engine: Selection, data: DataOptions, registries: Registries,
+    problems: Problems,
+) -> None:  # fmt: skip
+    """The way of calibrating goes with the score, the engine, and the images that there are."""
+    if unknown.way != "leave_one_group_out":
+        return
+    component = registries.score.get(score.type)
+    if component.factory(score.options, Build(seed=0, metric="l2")).nearest is None:
+        problems.add(
+            ("unknown", "way"),
+            f"'leave_one_group_out' is exact for the score knn; of {score.type} it is unproven that it only shrinks as "
+            "references join. Use held_out.",
+        )
+    if engine.type in APPROXIMATE:
+        problems.add(("unknown", "way"), f"'leave_one_group_out' needs an exact engine, and {engine.type} is none.")
+    if not data.calibrate:
+        problems.add(("unknown", "way"), "'leave_one_group_out' needs data.calibrate: images that train nothing.")
 
 
 def other_options(section: Any, problems: Problems) -> dict[str, Any]:

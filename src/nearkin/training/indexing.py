@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nearkin.contracts import Build, EngineChoice, ScoreChoice
+from nearkin.contracts import Build, EngineChoice, ScoreChoice, Way
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import listing
@@ -40,7 +40,7 @@ def build_index(
     if chosen:
         groups = [item.group for item in chosen]
         index.remember_trained(cache.embed(store, chosen), groups=groups, digests=store.digests(chosen))
-    fill_index(index, dataset, store, lambda items: cache.embed(store, items))
+    fill_index(index, dataset, store, lambda items: cache.embed(store, items), recipe.unknown.way)
     return index
 
 
@@ -54,11 +54,16 @@ def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:
     return score_of(registries, recipe.score.type, recipe.score.options.model_dump(mode="json", by_alias=True))
 
 
-def fill_index(index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any]) -> None:
+def fill_index(
+    index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any], way: Way
+) -> None:
     """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
     references, calibration = dataset.items["train"], dataset.items["calibrate"]
     index.add(embed(references), **_about(references, store), trained=True)
-    if calibration:
+    if way == "leave_one_group_out":
+        index.add(embed(calibration), **_about(calibration, store))
+        index.calibrate_on_references()
+    elif calibration:
         index.calibrate(embed(calibration), **_about(calibration, store))
 
 

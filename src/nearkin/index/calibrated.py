@@ -1,0 +1,78 @@
+"""The part of `Index` that calibrates: what may stand behind *unknown*, and what may never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar
+
+from nearkin.index import calibrating, lifecycle
+from nearkin.index.inputs import named_texts
+from nearkin.index.questions import Questions
+from nearkin.index.state import State
+
+T = TypeVar("T")
+
+
+class Calibrated(Questions):
+    """Every call but `remember_...` replaces calibration, and returns the index itself."""
+
+    def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
+        """One change at a time; readers see the state before it or after it."""
+        with self._changing:
+            self._state, result = change(self._state, *arguments)
+            return result
+
+    def remember_trained(
+        self,
+        images_or_embeddings: Any,
+        groups: Sequence[str] | str | None = None,
+        *,
+        digests: Sequence[str] | None = None,
+    ) -> None:
+        """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
+        given = self._read(images_or_embeddings)
+        named = named_texts(given, [""] * len(given), groups, None, digests)
+        self._change(lifecycle.remember_trained, given, named)
+
+    def calibrate(
+        self,
+        images_or_embeddings: Any,
+        labels: Sequence[str] | str,
+        alpha: float | str | None = None,
+        groups: Sequence[str] | str | None = None,
+        *,
+        sources: Sequence[str] | str | None = None,
+        digests: Sequence[str] | None = None,
+    ) -> Self:
+        """Calibrate the classes of these labels on held-out items; other classes keep their calibration.
+
+        Items that trained the model, are references, or share a group with either are refused by name.
+        What was given of these classes before is replaced. `alpha`, or an operating point's, becomes the index's own.
+        Returns self.
+        """
+        given = self._read(images_or_embeddings)
+        named = named_texts(given, labels, groups, sources, digests)
+        self._change(calibrating.calibrate, given, named, alpha)
+        return self
+
+    def calibrate_on_references(
+        self, labels: Iterable[str] | str | None = None, *, alpha: float | str | None = None
+    ) -> Self:
+        """Calibrate classes (all, unless `labels` names some) on their own references, leaving one group out at a time.
+
+        No image need be kept apart: each reference is scored against those of the other groups. Of the references
+        those alone calibrate that trained nothing and were not chosen for review, nor anything of their group; they
+        must have been drawn as new images are. References that join later do not calibrate until this is called again.
+        For the score `knn` on an exact engine; `IndexCallError` says why for others, and for classes without such
+        references. Returns self.
+        """
+        self._change(calibrating.calibrate_on_references, labels, alpha)
+        return self
+
+    def recalibrate(self, alpha: float | str | None = None) -> Self:
+        """Score the calibration items again, after references changed. Returns self.
+
+        Items of classes that hold no reference any more wait until they do. `alpha` becomes the index's own.
+        """
+        self._change(calibrating.recalibrate, alpha)
+        return self
