@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nearkin.errors import IndexCallError
 from nearkin.index import Index
 from nearkin.index.calibration import Calibration, fits, groups_needed
+from nearkin.index.ranks import Ranks
 
 Draw = Callable[..., Any]
 
@@ -27,13 +28,13 @@ def calibration_of(scores: dict[str, list[float]]) -> Calibration:
 
 
 @given(
-    own=st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)),
-    queries=st.lists(st.tuples(*[st.integers(-1, 9).map(float)] * 3), min_size=1, max_size=5),
+    own=st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(-2, 6).map(float), min_size=1, max_size=12)),
+    queries=st.lists(st.tuples(*[st.integers(-3, 7).map(float) | st.sampled_from((-0.0, np.inf, -np.inf))] * 3), min_size=1, max_size=5),
 )
 @settings(deadline=None, max_examples=60)
 def test_p_values_are_their_definition(own: dict[str, list[float]], queries: list[tuple[float, ...]]) -> None:
     scores = np.array(queries, dtype=np.float32)
-    p = calibration_of(own).p_values([scores], ("a", "b", "c"))
+    p = Ranks.of(calibration_of(own).sorted_scores, ("a", "b", "c")).p_values([scores])
     for row, query in zip(p, queries, strict=True):
         for value, label, s in zip(row, "abc", query, strict=True):
             if label not in own:

@@ -37,28 +37,19 @@ def evidence(state: State, vectors: FloatArray, *, neighbors: int, alpha: float)
     """(q, d), checked -> all that a decision rests on at this alpha, or at a larger one."""
     references, settings = state.references, state.settings
     k = state.scorer.score.nearest
-    reach = None if state.searcher.looks_at_all else _reach(state, alpha)
+    reach = None if state.searcher.looks_at_all else state.reach(alpha)
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)
     found = clusters.sharpened(state.searcher, vectors, codes, found)
     scores = found.kth if k else _fitted_scores(state, vectors)
     return Evidence(
-        classes=references.classes,
         codes=codes,
         nearest=found.nearest,
         bounded=found.bounded,
-        p_values=state.calibration.p_values([scores], references.classes),
+        p_values=state.ranks.p_values([scores]),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
-
-
-def _reach(state: State, alpha: float) -> FloatArray:
-    """(c,) how near a class must be to fit at this alpha; as near as nothing can be, where distance decides nothing."""
-    by_distance = state.scorer.score.nearest is not None
-    uncalibrated = state.judge(alpha).promise.uncalibrated
-    calibrated = [by_distance and label not in uncalibrated for label in state.references.classes]
-    return state.calibration.reach(state.references.classes, calibrated, alpha)
 
 
 def _fitted_scores(state: State, vectors: FloatArray) -> FloatArray:

@@ -209,28 +209,13 @@ class Calibration:
         needed = groups_needed(alpha)
         return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
 
-    def reach(self, classes: Sequence[str], calibrated: Sequence[bool], alpha: float) -> FloatArray:
-        """(c,) the largest score with which each calibrated class fits at alpha; -inf for the others."""
+    def reach(self, classes: Sequence[str], calibrated: IntArray, alpha: float) -> FloatArray:
+        """(c,) the largest score with which each class of the `calibrated` columns fits at alpha; -inf for the others."""
         reach = np.full(len(classes), -np.inf, dtype=np.float32)
-        for code, (label, is_calibrated) in enumerate(zip(classes, calibrated, strict=True)):
-            if is_calibrated:
-                (own,) = self.sorted_scores[label]
-                reach[code] = _farthest_that_fits(own, alpha)
+        for code in calibrated.tolist():
+            (own,) = self.sorted_scores[classes[code]]
+            reach[code] = _farthest_that_fits(own, alpha)
         return reach
-
-    def p_values(self, scores: Sequence[FloatArray], classes: Sequence[str]) -> NDArray[np.float64]:
-        """(q, c) scores of queries, by each fold's model -> (q, c) p-values, NaN for classes without fresh scores.
-
-        Every model ranks the query among the items of its own fold; the ranks are added up.
-        """
-        p = np.full(scores[0].shape, np.nan)
-        for column, label in enumerate(classes):
-            by_fold = self.sorted_scores.get(label)
-            if by_fold is not None:
-                pairs = zip(by_fold, scores, strict=True)
-                at_least = sum(len(own) - np.searchsorted(own, by[:, column], side="left") for own, by in pairs)
-                p[:, column] = (1 + at_least) / (sum(map(len, by_fold)) + 1)
-        return p
 
 
 def _farthest_that_fits(own: FloatArray, alpha: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,12 +219,8 @@ def attention(references: References, queries: FloatArray) -> NDArray[np.float64
 
 def neighbors(references: References, positions: IntArray, apart: FloatArray) -> list[tuple[Neighbor, ...]]:
     """(q, m) positions of references and their distances -> the references in full."""
-    ids, labels, sources, groups = references.ids, references.labels, references.sources, references.groups
-    return [
-        tuple(
-            Neighbor(int(ids[at]), labels[at], distance, sources[at], groups[at])
-            for at, distance in zip(places, far, strict=True)
-            if distance < math.inf  # an engine may propose fewer than it is asked for
-        )
-        for places, far in zip(positions.tolist(), apart.tolist(), strict=True)
-    ]
+    found = apart < math.inf  # an engine may propose fewer than it is asked for
+    at, far = positions[found], apart[found].tolist()
+    texts = [column.at(at) for column in (references.labels, references.sources, references.groups)]
+    each = map(Neighbor, references.ids[at].tolist(), texts[0], far, *texts[1:])
+    return [tuple(islice(each, count)) for count in found.sum(axis=1).tolist()]

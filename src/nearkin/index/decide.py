@@ -25,9 +25,8 @@ NEAREST_BY: Mapping[ClassRule, str] = {
 class Evidence:
     """What is known of q queries before anything is decided."""
 
-    classes: tuple[str, ...]
     codes: IntArray
-    """(q,) place in `classes` of the cluster that the class rule names."""
+    """(q,) place among the classes of the cluster that the class rule names."""
     nearest: FloatArray
     """(q, c) distance to each class's nearest reference."""
     bounded: NDArray[np.bool_]
@@ -44,17 +43,31 @@ class Judge:
     metric: Metric
     class_rule: ClassRule
     promise: Promise
+    classes: tuple[str, ...]
+    """Those asked about, in the order of the evidence's columns."""
+
+    @cached_property
+    def _every(self) -> Mapping[str, int]:
+        """The column of each class."""
+        return {label: column for column, label in enumerate(self.classes)}
+
+    @cached_property
+    def _able(self) -> Mapping[str, int]:
+        """The column of each calibrated class."""
+        return {label: at for label, at in self._every.items() if label not in self.promise.uncalibrated}
+
+    @cached_property
+    def calibrated(self) -> IntArray:
+        """Columns of the calibrated classes."""
+        return np.array(list(self._able.values()), dtype=np.int64)
 
     def decide(self, evidence: Evidence) -> list[Answer]:
         """One answer a query."""
-        classes = evidence.classes
-        calibrated = [column for column, label in enumerate(classes) if label not in self.promise.uncalibrated]
+        classes, every, able = self.classes, self._every, self._able
         fitting: list[list[str]] = [[] for _ in evidence.codes]
-        rows, places = np.nonzero(fits(evidence.p_values[:, calibrated], self.promise.alpha))
-        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-            fitting[row].append(classes[calibrated[place]])
-        every = {label: column for column, label in enumerate(classes)}
-        able = {classes[column]: column for column in calibrated}
+        rows, places = np.nonzero(fits(evidence.p_values[:, self.calibrated], self.promise.alpha))
+        for row, column in zip(rows.tolist(), self.calibrated[places].tolist(), strict=True):
+            fitting[row].append(classes[column])
         found = (evidence.codes.tolist(), evidence.nearest, evidence.p_values, evidence.bounded)
         return [
             self._answer(classes[code], ByClass(every, near), ByClass(able, p), Bounds(every, bounded), fit, neighbors)

@@ -126,6 +126,8 @@ def vector_problems(vectors: FloatArray, dim: int, metric: Metric) -> list[str]:
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         return [f"embeddings of {vectors.shape[-1]} dimensions; this index holds {dim}."]
     largest = _largest(vectors)
+    if ((largest <= LARGEST) & ((largest > 0) | (metric != "cosine"))).all():
+        return []
     finite = np.isfinite(largest)
     wrong = (
         (~finite, "NaN or infinite numbers. Look at the images, or at the model's training."),

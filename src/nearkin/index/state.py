@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.contracts import Engine, IntArray, Promise
+from nearkin.contracts import Engine, FloatArray, IntArray, Promise
 from nearkin.errors import IndexCallError
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Judge
 from nearkin.index.engines.flat import FlatEngine
 from nearkin.index.history import Event
 from nearkin.index.model_link import ModelLink
+from nearkin.index.ranks import Ranks
 from nearkin.index.references import References
 from nearkin.index.scoring import Scorer
 from nearkin.index.searcher import Searcher
@@ -47,7 +48,9 @@ class State:
     whole: State | None = None
     """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
+    _reaches: dict[float, FloatArray] = field(default_factory=dict, init=False)
     _scorers: list[Scorer] = field(default_factory=list, init=False)
+    _ranks: list[Ranks] = field(default_factory=list, init=False)
     _parts: dict[str, State] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -101,14 +104,35 @@ class State:
         """The same with another history; what was made for answering is kept."""
         same = replace(self, history=history)
         same._judges.update(self._judges)
+        same._reaches.update(self._reaches)
         same._scorers.extend(self._scorers)
+        same._ranks.extend(self._ranks)
         return same
 
     def judge(self, alpha: float) -> Judge:
         """The judge at this alpha, made once."""
         if alpha not in self._judges:
-            self._judges[alpha] = Judge(self.settings.metric, self.settings.class_rule, self._promise(alpha))
+            how = (self.settings.metric, self.settings.class_rule)
+            self._judges[alpha] = Judge(*how, self._promise(alpha), self.references.classes)
         return self._judges[alpha]
+
+    def reach(self, alpha: float) -> FloatArray:
+        """(c,) the largest score with which each calibrated class fits at this alpha; -inf where distance decides nothing.
+
+        Worked out once.
+        """
+        if alpha not in self._reaches:
+            judge = self.judge(alpha)
+            calibrated = judge.calibrated[: None if self.scorer.score.nearest else 0]
+            self._reaches[alpha] = self.calibration.reach(judge.classes, calibrated, alpha)
+        return self._reaches[alpha]
+
+    @property
+    def ranks(self) -> Ranks:
+        """The calibrated scores of the classes asked about, made once."""
+        if not self._ranks:
+            self._ranks.append(Ranks.of(self.calibration.sorted_scores, self.references.classes))
+        return self._ranks[0]
 
     def _promise(self, alpha: float) -> Promise:
         sizes = self.references.class_sizes

@@ -61,6 +61,12 @@ class Packed(Sequence[str]):
         """(n,) which are the empty text."""
         return np.asarray(np.diff(self.offsets) == 0)
 
+    def at(self, positions: NDArray[np.integer]) -> list[str]:
+        """The texts at (m,) positions."""
+        data = memoryview(self.data)
+        begins, ends = self.offsets[positions].tolist(), self.offsets[positions + 1].tolist()
+        return [str(data[begin:end], "utf-8", LONE) for begin, end in zip(begins, ends, strict=True)]
+
     def distinct(self) -> set[str]:
         """The different ones."""
         return set(self)
@@ -131,6 +137,10 @@ class Coded(Sequence[str]):
 
     def __repr__(self) -> str:
         return _shown(self)
+
+    def at(self, positions: NDArray[np.integer]) -> list[str]:
+        """The texts at (m,) positions."""
+        return self.packed.at(self.codes[positions])
 
     def distinct(self) -> set[str]:
         """The different ones."""
