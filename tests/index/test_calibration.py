@@ -29,7 +29,11 @@ def calibration_of(scores: dict[str, list[float]]) -> Calibration:
 
 @given(
     own=st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(-2, 6).map(float), min_size=1, max_size=12)),
-    queries=st.lists(st.tuples(*[st.integers(-3, 7).map(float) | st.sampled_from((-0.0, np.inf, -np.inf))] * 3), min_size=1, max_size=5),
+    queries=st.lists(
+        st.tuples(*[st.integers(-3, 7).map(float) | st.sampled_from((-0.0, np.inf, -np.inf))] * 3),
+        min_size=1,
+        max_size=5,
+    ),
 )
 @settings(deadline=None, max_examples=60)
 def test_p_values_are_their_definition(own: dict[str, list[float]], queries: list[tuple[float, ...]]) -> None:

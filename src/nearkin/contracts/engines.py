@@ -22,6 +22,9 @@ class Hits:
     floor: FloatArray
     """(q,) nothing that was left out is nearer than this, rounding allowed for. Infinite where nothing was left out;
     0 where the engine cannot say, as approximate ones cannot."""
+    off: FloatArray | None = None
+    """(t,) what each of the distances may be off by at most. Where the engine says, only those are measured again that
+    could matter; `None`: all are."""
 
 
 class Engine(Protocol):

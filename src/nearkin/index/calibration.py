@@ -210,7 +210,7 @@ class Calibration:
         return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
 
     def reach(self, classes: Sequence[str], calibrated: IntArray, alpha: float) -> FloatArray:
-        """(c,) the largest score with which each class of the `calibrated` columns fits at alpha; -inf for the others."""
+        """(c,) the largest score with which each class of the `calibrated` columns fits at alpha; the others -inf."""
         reach = np.full(len(classes), -np.inf, dtype=np.float32)
         for code in calibrated.tolist():
             (own,) = self.sorted_scores[classes[code]]

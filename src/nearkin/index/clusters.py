@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -17,6 +17,8 @@ from nearkin.index.searcher import SPARE, Candidates, Searcher
 
 FIRST = 64
 """References that the search of a query begins with."""
+A_CLASS = 2**14
+"""Numbers that are measured in the time that it takes to begin with one class more."""
 CANDIDATES = 128
 """References that an approximate engine is asked for, always the same number: a class that has none among them is as
 far as anything can be, for calibration items and queries alike. So the promise holds whatever the engine misses."""
@@ -44,8 +46,8 @@ def look_up(
 ) -> Found:
     """The nearest references of (q, d) queries, and how far every class is.
 
-    On an exact engine the search grows until no class that was not found k times can be as near as its `reach` (c,);
-    left out: until every class was found.
+    On an exact engine it goes on until no class that was not found k times can be as near as its `reach` (c,); left
+    out: until every class was found.
     """
     if searcher.looks_at_all:
         chunks = row_chunks(len(queries), len(searcher.references), HELD)
@@ -83,27 +85,50 @@ def _kth_of_each(references: References, side_by_side: FloatArray, k: int) -> Fl
 
 def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
     references = searcher.references
-    n, q = len(references), len(queries)
-    shown = min(neighbors, n)
-    found = _nothing(q, len(references.classes), shown)
-    rows, ask = np.arange(q), max(FIRST, neighbors + SPARE)
-    while len(rows):
-        near = searcher.near(queries[rows], min(ask, n))
-        part = _by_class(references, near, k, near.floor)
-        far = np.where(references.counts >= k, part.kth, part.nearest)
-        open_ = (far == near.floor[:, None]) & (near.floor[:, None] <= reach)
-        done = ~open_.any(axis=1) & ((near.distances[:, shown - 1] < near.floor) | (ask >= n))
-        done |= ask >= n
-        for name in Found.__annotations__:
-            whole, some = getattr(found, name), getattr(part, name)
-            whole[rows[done]] = some[done][:, : whole.shape[1]]
-        rows, ask = rows[~done], 4 * ask if 4 * ask <= n // 8 else n  # beyond that, all of them is as quick
-    return found
+    shown = min(neighbors, len(references))
+    near = searcher.near(queries, max(FIRST, neighbors + SPARE), shown=shown, k=k)
+    found = _by_class(references, near, k, near.floor)
+    _decide_classes(searcher, queries, k, found, near.floor, reach)
+    unsure = np.flatnonzero(near.distances[:, shown - 1] >= near.floor)
+    positions, distances = near.positions[:, :shown].copy(), near.distances[:, :shown].copy()
+    if len(unsure):
+        positions[unsure], distances[unsure] = searcher.search(queries[unsure], shown)
+    return replace(found, positions=positions, distances=distances)
+
+
+def _decide_classes(
+    searcher: Searcher, queries: FloatArray, k: int, found: Found, floor: FloatArray, reach: FloatArray
+) -> None:
+    """Go on, in place, until no class that was not found k times can be as near as its reach.
+
+    First by how near a class can be at all; those that are left are measured, a class at a time.
+    """
+    references = searcher.references
+    open_ = (np.where(references.counts >= k, found.kth, found.nearest) == floor[:, None]) & (floor[:, None] <= reach)
+    rows = np.flatnonzero(open_.any(axis=1))
+    if len(rows) and np.isfinite(reach).any():
+        least = np.where(open_[rows], searcher.balls.at_least(queries[rows]), 0)
+        found.kth[rows] = np.maximum(found.kth[rows], least)
+        found.nearest[rows] = np.where(found.bounded[rows], np.maximum(found.nearest[rows], least), found.nearest[rows])
+        open_[rows] &= least <= reach
+        rows = np.flatnonzero(open_.any(axis=1))
+    codes = np.flatnonzero(open_.any(axis=0))
+    if len(codes) * A_CLASS > len(rows) * references.vectors.size:
+        for some in row_chunks(len(rows), len(references), HELD):
+            whole = _look_at_all(searcher, queries[rows[some]], k, 1)
+            for name in ("nearest", "kth", "bounded"):
+                getattr(found, name)[rows[some]] = getattr(whole, name)
+        return
+    for code in codes.tolist():
+        rows = np.flatnonzero(open_[:, code])
+        apart = searcher.nearest_among(queries[rows], references.of_class(code), k)
+        found.nearest[rows, code], found.kth[rows, code] = apart[:, 0], apart[:, -1]
+        found.bounded[rows, code] = False
 
 
 def _look_up_roughly(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
     """By an approximate engine: what is not among its candidates is as far as anything can be."""
-    near = searcher.near(queries, CANDIDATES)
+    near = searcher.near(queries, CANDIDATES, shown=CANDIDATES)
     last = np.where(np.isfinite(near.distances), near.distances, 0).max(axis=1)
     part = _by_class(searcher.references, near, k, last)
     part.kth[part.kth >= last[:, None]] = np.inf
@@ -111,11 +136,6 @@ def _look_up_roughly(searcher: Searcher, queries: FloatArray, k: int, neighbors:
     if neighbors > CANDIDATES or not np.isfinite(distances[:, : min(neighbors, len(searcher.references))]).all():
         positions, distances = searcher.search(queries, neighbors)
     return Found(part.nearest, part.kth, part.bounded, positions[:, :neighbors], distances[:, :neighbors])
-
-
-def _nothing(q: int, c: int, shown: int) -> Found:
-    by_class = (np.empty((q, c), dtype=np.float32), np.empty((q, c), dtype=np.float32), np.empty((q, c), dtype=bool))
-    return Found(*by_class, np.empty((q, shown), dtype=np.int64), np.empty((q, shown), dtype=np.float32))
 
 
 def _by_class(references: References, near: Candidates, k: int, floor: FloatArray) -> Found:

@@ -117,7 +117,7 @@ class State:
         return self._judges[alpha]
 
     def reach(self, alpha: float) -> FloatArray:
-        """(c,) the largest score with which each calibrated class fits at this alpha; -inf where distance decides nothing.
+        """(c,) the largest score with which each calibrated class fits at this alpha; else, or by a fitted score, -inf.
 
         Worked out once.
         """

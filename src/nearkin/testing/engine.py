@@ -54,6 +54,18 @@ class EngineContract:
             if filled(self, metric).exact:
                 np.testing.assert_allclose(hits.distances, measured, rtol=1e-3, atol=1e-3)
 
+    def test_distances_are_off_by_no_more_than_it_says(self) -> None:
+        """Where it says: batches as FAISS computes them too."""
+        for metric in self.metrics:
+            ids, vectors = some(N)
+            for n in (1, 40):
+                queries = some(n, seed=1)[1] + (100 if metric == "l2" else 0)
+                hits = filled(self, metric).search(queries, NEAREST)
+                exact = distances(queries, vectors, metric)[
+                    np.repeat(np.arange(n), hits.counts), np.searchsorted(ids, hits.ids)
+                ]
+                assert hits.off is None or (np.abs(hits.distances - exact) <= hits.off).all(), metric
+
     def test_nothing_left_out_is_nearer_than_the_floor(self) -> None:
         """And an engine that is not exact promises no floor."""
         for metric in self.metrics:

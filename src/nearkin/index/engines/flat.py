@@ -11,7 +11,7 @@ from nearkin.contracts import FloatArray, Hits, IntArray, Metric
 from nearkin.index.distances import distances, row_chunks, unit
 from nearkin.index.engines.hits import none_for
 from nearkin.index.engines.raw import faiss_module
-from nearkin.index.engines.rounding import floor, in_metric
+from nearkin.index.engines.rounding import bounds, in_metric
 
 HELD = 2**22
 """Distances held at a time: 16 MiB."""
@@ -32,6 +32,11 @@ class FlatEngine:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def vectors(self) -> FloatArray:
+        """(n, d) as they were given."""
+        return self._vectors
+
     def holding(self, ids: IntArray, vectors: FloatArray, changed: IntArray | None = None) -> FlatEngine:
         """Another; nothing is copied."""
         return FlatEngine(self.metric, ids, vectors)
@@ -44,12 +49,10 @@ class FlatEngine:
         if not k:
             return none_for(len(queries))
         rough, positions = faiss.knn(prepared(queries, self.metric), vectors, k, metric=faiss_metric(self.metric))
-        if k == len(ids):
-            beyond = np.full(len(queries), np.inf, dtype=np.float32)
-        else:
-            beyond = floor(self.metric, rough[:, -1], queries, self._longest)
-        found = in_metric(self.metric, rough)
-        return Hits(ids[positions].ravel(), found.ravel(), np.full(len(queries), k, dtype=np.int64), beyond)
+        least, most = bounds(self.metric, rough, queries, self._longest)
+        beyond = np.full(len(queries), np.inf, dtype=np.float32) if k == len(ids) else least[:, -1]
+        found, counts = in_metric(self.metric, rough), np.full(len(queries), k, dtype=np.int64)
+        return Hits(ids[positions].ravel(), found.ravel(), counts, beyond, off=(most - least).ravel())
 
     def within(self, queries: FloatArray, radius: float, among: IntArray | None = None) -> Hits:
         """(q, d) -> all that are at most `radius` away."""

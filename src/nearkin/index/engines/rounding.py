@@ -19,19 +19,22 @@ def in_metric(metric: Metric, rough: NDArray[np.floating]) -> FloatArray:
     return np.asarray(rough, dtype=np.float32)
 
 
-def floor(metric: Metric, last: FloatArray, queries: FloatArray, longest: float) -> FloatArray:
-    """(q,) what no vector beyond FAISS's last hit can be nearer than; `longest`: the largest norm of all vectors.
+def bounds(
+    metric: Metric, found: NDArray[np.floating], queries: FloatArray, longest: float
+) -> tuple[FloatArray, FloatArray]:
+    """(q, k) FAISS's numbers -> (q, k) what the distances are at least, and at most.
 
     A float32 sum of d products is off by at most about d * eps times the sum of their sizes (Higham 2002, ch. 3).
     """
     slack = (queries.shape[1] + 8) * EPSILON
-    rough = last.astype(np.float64)
+    rough = found.astype(np.float64)
     if metric == "l1":
-        beyond = rough * (1 - slack)
+        least, most = rough * (1 - slack), rough * (1 + slack)
     elif metric == "cosine":
-        beyond = 1 - rough - 2 * slack
+        least, most = 1 - rough - 2 * slack, 1 - rough + 2 * slack
     else:
         # Large batches are computed as |x|^2 + |y|^2 - 2 x.y, whose error grows with the norms.
-        lengths = np.linalg.norm(queries.astype(np.float64), axis=1) + longest
-        beyond = np.sqrt(np.maximum(rough - 2 * slack * lengths**2, 0))
-    return np.asarray(np.maximum(beyond, 0), dtype=np.float32)
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True) + longest
+        error = 2 * slack * lengths**2
+        least, most = np.sqrt(np.maximum(rough - error, 0)), np.sqrt(np.maximum(rough + error, 0))
+    return np.maximum(least, 0).astype(np.float32), np.maximum(most, 0).astype(np.float32)

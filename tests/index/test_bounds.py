@@ -1,0 +1,69 @@
+"""Claims about classes that are bounded and not measured: nothing is decided otherwise than by looking at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nearkin.contracts import Metric
+from nearkin.index import Index
+from nearkin.index import clusters as clusters_module
+from nearkin.index import searcher as searcher_module
+from nearkin.index.balls import Balls
+from nearkin.index.distances import distances
+
+METRICS: tuple[Metric, ...] = ("l1", "l2", "cosine")
+CLASSES = 30
+
+
+def drawn(seed: int, n: int, spread: float) -> tuple[Any, list[str]]:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, CLASSES, n)
+    centres = np.random.default_rng(0).normal(size=(CLASSES, 6))
+    return (centres[codes] + spread * rng.normal(size=(n, 6))).astype(np.float32), [f"class {c}" for c in codes]
+
+
+def filled(metric: Metric, k: int, spread: float) -> Index:
+    index = Index(metric=metric, class_rule="nearest", dim=6, score={"type": "knn", "k": k})
+    index.add(*drawn(1, 900, spread))
+    return index
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("a_class", [0, 2**14, 2**40], ids=["by class", "either", "all at once"])
+@pytest.mark.parametrize("spread", [0.1, 2.0], ids=["apart", "mixed"])
+def test_an_answer_is_that_of_looking_at_all_but_for_bounds_and_those_hold(
+    metric: Metric, k: int, a_class: int, spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, (queries, _) = filled(metric, k, spread).calibrate(*drawn(2, 600, spread)), drawn(3, 25, 1.5 * spread)
+    true = index.query(queries)
+    monkeypatch.setattr(searcher_module, "LOOKED_AT", 0)
+    monkeypatch.setattr(clusters_module, "FIRST", 8)
+    monkeypatch.setattr(clusters_module, "SPARE", 1)
+    monkeypatch.setattr(clusters_module, "A_CLASS", a_class)
+    found = index.query(queries)
+    for one, other in zip(found, true, strict=True):
+        assert (one.status, one.label, one.distance, one.neighbors) == (
+            other.status, other.label, other.distance, other.neighbors
+        )  # fmt: skip
+        for label in other.distances:
+            if label in one.bounds:
+                assert one.distances[label] <= other.distances[label]
+                assert other.p_values[label] <= one.p_values[label] <= index.alpha
+            else:
+                assert one.distances[label] == other.distances[label]
+    assert spread > 1 or any(one.bounds for one in found)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("spread", [1e-6, 0.3, 1e3])
+def test_no_reference_lies_outside_of_the_ball_around_its_class(metric: Metric, spread: float) -> None:
+    index, (queries, _) = filled(metric, 1, spread), drawn(3, 40, spread)
+    references = index.references
+    least = Balls.around(references, metric).at_least(np.concatenate([queries, references.vectors]))
+    apart = distances(np.concatenate([queries, references.vectors]), references.vectors, metric)
+    for code in range(len(references.classes)):
+        assert (least[:, code] <= apart[:, references.of_class(code)].min(axis=1)).all()
