@@ -37,6 +37,11 @@ class KnnOptions(Options):
     k: Annotated[int, Field(ge=1)] = 1
 
 
+class FarOptions(Options):
+    uri: str = ""
+    shards: Annotated[int, Field(ge=1)] = 1
+
+
 class ExamOptions(Options):
     n_way: int
 
@@ -78,6 +83,7 @@ def make_registries() -> Registries:
         component("score", "prototype"),
         component("engine", "auto"),
         component("engine", "flat"),
+        component("engine", "far", FarOptions),
     ):
         registries.of(one.kind).add(one)
     return registries

@@ -24,14 +24,22 @@ class Chosen:
     selection: Selection | None
 
 
-def choose(kind: Kind, data: Any, path: KeyPath, registries: Registries, problems: Problems) -> Chosen | None:
-    """Read `{type: NAME, **options}`."""
+def choose(
+    kind: Kind,
+    data: Any,
+    path: KeyPath,
+    registries: Registries,
+    problems: Problems,
+    *,
+    options_at: KeyPath | None = None,
+) -> Chosen | None:
+    """Read `{type: NAME, **options}` at `path`; `options_at`: where the options are written, if not there."""
     name = _type_name(kind, data, path, registries, problems)
     component = _find(kind, name, (*path, "type"), registries, problems) if name is not None else None
     if name is None or component is None:
         return None
     rest = {key: value for key, value in data.items() if key != "type"}
-    options = _check_options(component, rest, path, problems)
+    options = _check_options(component, rest, path if options_at is None else options_at, problems)
     return Chosen(component, Selection(kind, name, options) if options is not None else None)
 
 

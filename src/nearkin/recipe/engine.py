@@ -1,11 +1,14 @@
-"""The key `index.engine`: an engine's name, or a section with its options."""
+"""The engine in the section `index`: its name with its options beside it, or a section of its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
+from nearkin.errors import did_you_mean
 from nearkin.recipe.components import choose
-from nearkin.recipe.model import Selection
+from nearkin.recipe.model import IndexOptions, Selection
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
 
@@ -13,9 +16,31 @@ DEFAULT_ENGINE = "auto"
 
 
 def read_engine(section: Any, registries: Registries, problems: Problems) -> tuple[Selection | None, Any]:
-    """The engine that the section `index` names, and the section without it."""
-    said = section.get("engine", DEFAULT_ENGINE) if isinstance(section, dict) else DEFAULT_ENGINE
-    named = {"type": said} if isinstance(said, str) else said
-    chosen = choose("engine", named, ("index", "engine"), registries, problems)
-    rest = {key: section[key] for key in section if key != "engine"} if isinstance(section, dict) else section
+    """The engine that the section `index` names, and what of the section is the index's own.
+
+    `{engine: milvus, uri: ...}` and `{engine: {type: milvus, uri: ...}}` are the same.
+    """
+    if not isinstance(section, dict):
+        section, rest = {}, section
+    else:
+        rest = {key: value for key, value in section.items() if key != "engine"}
+    said = section.get("engine", DEFAULT_ENGINE)
+    beside = _beside(said, rest, registries) if isinstance(said, str) and "engine" in section else {}
+    named = {**beside, "type": said} if isinstance(said, str) else said
+    options_at = ("index",) if beside else None
+    chosen = choose("engine", named, ("index", "engine"), registries, problems, options_at=options_at)
+    if beside:
+        rest = {key: value for key, value in rest.items() if key not in beside}
     return chosen.selection if chosen else None, rest
+
+
+def _beside(name: str, section: dict[str, Any], registries: Registries) -> dict[str, Any]:
+    """The options of that engine among the keys of `index`; a key that neither knows is whose it is nearer to."""
+    own = _keys(IndexOptions)
+    theirs = {key for one in registries.engine if name in (one.name, one.qualified) for key in _keys(one.options)}
+    mistyped = {key for key in section if did_you_mean(key, theirs) and not did_you_mean(key, own)}
+    return {key: value for key, value in section.items() if key in (theirs | mistyped) - own - {"type"}}
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}

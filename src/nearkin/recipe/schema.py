@@ -43,8 +43,16 @@ def json_schema(registries: Registries) -> dict[str, Any]:
 
     def with_engine() -> dict[str, Any]:
         section, engine = defined(IndexOptions), one_of("engine")
-        named = {"enum": [name for one in registries.engine for name in _names(registries.engine, one)]}
-        return {**section, "properties": {**section["properties"], "engine": {"anyOf": [named, engine]}}}
+        names = {one.qualified: _names(registries.engine, one) for one in registries.engine}
+        named = {"enum": [name for some in names.values() for name in some]}
+        nested = {**section, "properties": {**section["properties"], "engine": {"anyOf": [named, engine]}}}
+        return {"anyOf": [nested, *(beside(section, one, names[one.qualified]) for one in registries.engine)]}
+
+    def beside(section: dict[str, Any], component: Component, names: list[str]) -> dict[str, Any]:
+        """The index's own keys with one engine's options among them."""
+        options = defined(component.options)
+        properties = {**options.get("properties", {}), **section["properties"], "engine": {"enum": names}}
+        return {**section, "properties": properties, "required": ["engine", *options.get("required", [])]}
 
     properties = {
         **defined(Head)["properties"],
