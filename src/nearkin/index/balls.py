@@ -51,7 +51,7 @@ class Balls:
         bound = np.maximum(DOWN * apart - self.radii / DOWN, 0)
         if self.metric == "cosine":
             bound = DOWN * bound**2 / 2
-        return (DOWN * bound).astype(np.float32)
+        return np.asarray(DOWN * bound, dtype=np.float32)
 
 
 def _compared(vectors: FloatArray, metric: Metric) -> NDArray[np.float64]:

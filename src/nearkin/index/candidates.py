@@ -58,7 +58,7 @@ class Proposed:
             hits.floor,
         )
 
-    def needed(self, shown: int, codes: IntArray, k: int) -> NDArray[np.bool_]:
+    def needed(self, shown: int, codes: NDArray[np.integer], k: int) -> NDArray[np.bool_]:
         """(q, m) those that may be among the `shown` nearest, or the k nearest of their class, (q, m) codes."""
         low, high = self.rough - self.off, np.maximum.accumulate(self.rough + self.off, axis=1)
         width = low.shape[1]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import ClassRule, FloatArray, IntArray, Metric, Neighbor
+from nearkin.index.candidates import Candidates
 from nearkin.index.distances import HELD, distances, row_chunks
 from nearkin.index.references import References
-from nearkin.index.searcher import SPARE, Candidates, Searcher
+from nearkin.index.searcher import SPARE, Searcher
 
 FIRST = 64
 """References that the search of a query begins with."""

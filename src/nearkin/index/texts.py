@@ -63,7 +63,7 @@ class Packed(Sequence[str]):
 
     def at(self, positions: NDArray[np.integer]) -> list[str]:
         """The texts at (m,) positions."""
-        data = memoryview(self.data)
+        data = self.data.data
         begins, ends = self.offsets[positions].tolist(), self.offsets[positions + 1].tolist()
         return [str(data[begin:end], "utf-8", LONE) for begin, end in zip(begins, ends, strict=True)]
 

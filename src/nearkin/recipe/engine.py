@@ -18,7 +18,7 @@ DEFAULT_ENGINE = "auto"
 def read_engine(section: Any, registries: Registries, problems: Problems) -> tuple[Selection | None, Any]:
     """The engine that the section `index` names, and what of the section is the index's own.
 
-    `{engine: milvus, uri: ...}` and `{engine: {type: milvus, uri: ...}}` are the same.
+    `{engine: hnsw, links: 64}` and `{engine: {type: hnsw, links: 64}}` are the same.
     """
     if not isinstance(section, dict):
         section, rest = {}, section
