@@ -13,7 +13,7 @@ import nearkin
 from nearkin.augment import augment, draw_grids, random_affine, turned
 from nearkin.blueprint import Blueprint
 from nearkin.data.extra import TrainingClasses, variants
-from nearkin.errors import DataError
+from nearkin.errors import DataError, UsageError
 from nearkin.model import build_model
 from nearkin.recipe.model import AugmentOptions, ExtraClassesOptions, OptimizerOptions, ScheduleOptions, Selection
 from nearkin.training.images import Batches, LabelledImages, refuse_oblong
@@ -126,6 +126,17 @@ def test_pair_auc_is_the_mean_of_scikit_learns_over_queries() -> None:
 
 def test_an_embedding_that_says_nothing_scores_one_half() -> None:
     assert pair_auc(np.ones((6, 2), dtype=np.float32), np.array([0, 0, 1, 1, 2, 2]), "l2") == 0.5
+
+
+def test_a_model_of_which_nothing_learns_is_refused() -> None:
+    registries = nearkin.load_registries(entry_points=False)
+    component, method = registries.backbone.get("conv2"), registries.method.get("embedding")
+    backbone = Selection("backbone", "conv2", component.options(width=4, freeze="all"))
+    model = build_model(
+        Blueprint(0, ("a", "b"), backbone, Selection("method", "embedding", method.options()), None), registries
+    )
+    with pytest.raises(UsageError, match="nothing of this model learns: its backbone is frozen"):
+        make_optimizer(model, OptimizerOptions())
 
 
 def test_the_trunk_moves_at_its_own_rate_and_the_head_at_the_full_one() -> None:

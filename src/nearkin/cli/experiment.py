@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearkin.cli import show
+from nearkin.cli.race import print_race
+from nearkin.contracts.figures import figure_text
 from nearkin.errors import UsageError, WorkFailed
 
 if TYPE_CHECKING:
@@ -37,11 +39,12 @@ def print_comparison(result: dict[str, Any]) -> None:
     for name, rows in judged.items():
         for place, row in enumerate(rows):
             minus = "" if row["run"] == first else _minus_text(row, why_not[row["run"]])
-            baselines = [show.figure_text(row[view]) for view in BASELINES]
+            baselines = [figure_text(row[view]) for view in BASELINES]
             model, heading = row["model"], "" if place else show.named(name, row["model"])
-            values = [show.figure_text(model), minus, *baselines, show.chance_text(model), str(model["n"])]
+            values = [figure_text(model), minus, *baselines, show.chance_text(model), str(model["n"])]
             lines.append([heading, row["run"], *values])
     show.print_table(["figure (95% interval)", "run", "value", "minus the first", *BASELINES, "chance", "n"], lines)
+    print_race(result["race"])
     for one in result["runs"]:
         for said in [*([f"not subtracted: {one['why_not']}"] if one["why_not"] else []), *one["notes"]]:
             print(f"{one['run']}: {said}.")
@@ -119,6 +122,7 @@ def _print_table(result: dict[str, Any]) -> None:
             lines.append([heading, who, *values, spread, show.chance_text(row), draws])
     headings = ["figure (95% over draws)", "recipe", "mean", "minus the first", *BASELINES, "worst to best", "chance"]
     show.print_table([*headings, "draws"], lines)
+    print_race(result["race"])
     for note in result["notes"]:
         print(f"{note}.")
     if others:
@@ -150,4 +154,4 @@ def _better(row: dict[str, Any]) -> Any:
 
 def _minus_text(row: dict[str, Any], why_not: str) -> str:
     """The paired difference, or that there is none."""
-    return show.figure_text(row["minus_first"]) if row["minus_first"] else "not comparable" if why_not else "none"
+    return figure_text(row["minus_first"]) if row["minus_first"] else "not comparable" if why_not else "none"

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearkin.contracts import Answer
+from nearkin.contracts.figures import figure_text
 from nearkin.training.watch import BAR_AFTER_SECONDS
 
 STATUSES = ("known", "ambiguous", "unknown", "undecided")
@@ -54,14 +55,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     width = None if sys.stdout.isatty() else 10_000
     console = Console(markup=False, highlight=False, width=width)
     console.print(table)
-
-
-def figure_text(figure: dict[str, Any]) -> str:
-    """`0.931 [0.902, 0.957]`, or the reason why there is none."""
-    if figure["value"] is None:
-        return "none"
-    interval = "" if figure["low"] is None else f" [{figure['low']:.3f}, {figure['high']:.3f}]"
-    return f"{figure['value']:.3f}{interval}"
 
 
 def named(name: str, figure: dict[str, Any]) -> str:

@@ -96,3 +96,11 @@ class Evaluator(Protocol):
 
     def evaluate(self, view: View) -> Sequence[Figure]:
         """Every figure of this evaluator, measurable or not."""
+
+
+def figure_text(figure: Mapping[str, Any]) -> str:
+    """A figure as JSON has it: `0.931 [0.902, 0.957]`, or `none` where it could not be measured."""
+    if figure["value"] is None:
+        return "none"
+    interval = "" if figure["low"] is None else f" [{figure['low']:.3f}, {figure['high']:.3f}]"
+    return f"{figure['value']:.3f}{interval}"

@@ -13,6 +13,7 @@ from nearkin.errors import UsageError, listing
 from nearkin.evaluation.differences import as_json, difference, paired
 from nearkin.evaluation.measure import by_view, make_evaluators
 from nearkin.evaluation.views import views_of
+from nearkin.experiments.race import Attempt, race
 from nearkin.recipe.model import Selection
 from nearkin.run import Run, load_run, now
 from nearkin.training.watch import Watch, watching
@@ -29,10 +30,10 @@ def compare(
     """Measure finished runs beside each other, with every evaluator that any of their recipes names.
 
     `seed` draws the questions; left out, it is that of the first run's recipe. Returns plain JSON:
-    {"runs": [{"run", "recipe", "comparable", "why_not", "notes"}, ...], "figures": {evaluator: {figure:
-    [{"run", "model", "pixels", "untrained", "minus_first"}, ...]}}, ...}; a run whose classes have no such figure is
-    not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images or the
-    known classes are not the same: `why_not` says which.
+    {"runs": [{"run", "recipe", "comparable", "why_not", "notes"}, ...], "race": see `race`, "figures": {evaluator:
+    {figure: [{"run", "model", "pixels", "untrained", "minus_first"}, ...]}}, ...}; a run whose classes have no such
+    figure is not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images
+    or the known classes are not the same: `why_not` says which.
     """
     found: dict[str, Any] = {"plugins": tuple(plugins), "plugin_files": tuple(plugin_files)}
     opened = [run if isinstance(run, Run) else load_run(run, **found) for run in runs]
@@ -47,6 +48,7 @@ def compare(
     return {
         "compared": now(),
         "seed": seed,
+        "race": race([Attempt.of(run) for run in opened]),
         "runs": [one.facts() for one in contestants],
         "figures": {name: side_by_side(contestants, [found[name] for found in figures]) for name in figures[0]},
     }

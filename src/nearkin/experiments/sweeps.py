@@ -165,6 +165,11 @@ class Sweep:
                 found[place] = Repeated(settings, run.path, run.facts["steps"], run.evaluations["figures"])
         return found
 
+    def finished(self) -> list[Run]:
+        """The run of every training that is finished."""
+        found = [self._finished_run(place) for place in range(len(self.trainings))]
+        return [run for run in found if run is not None]
+
     def _finish(self, place: int, training: Training, watch: Watch) -> None:
         run = self._finished_run(place) or self._train(place, training, watch)
         if not run.evaluations:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nearkin.experiments.plan import Training
+from nearkin.experiments.race import Attempt, race
 from nearkin.experiments.repeat import Repeated
 from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep
@@ -18,7 +19,7 @@ Cell = Mapping[str, Any]
 
 
 def table(sweep: Sweep) -> dict[str, Any]:
-    """Plain JSON: {"sweep", "trainings": [...], "notes": [...], "figures": {evaluator: {figure: [row, ...]}}}.
+    """Plain JSON: {"sweep", "trainings": [...], "notes": [...], "race", "figures": {evaluator: {figure: [row, ...]}}}.
 
     A row has the recipe's name, the class that was `held_out` if any, what its draws are (`over`: "seeds", or
     "classes" for the mean over held-out classes), of each view the mean with its 95% interval over draws, and
@@ -39,8 +40,16 @@ def table(sweep: Sweep) -> dict[str, Any]:
             for place, (training, facts) in enumerate(zip(sweep.trainings, sweep.facts, strict=True))
         ],
         "notes": notes(sweep),
+        "race": _race(sweep),
         "figures": figures(sweep, results),
     }
+
+
+def _race(sweep: Sweep) -> dict[str, Any] | None:
+    """Not where classes are left out: every one of them is another task."""
+    if any(one.held_out for one in sweep.trainings):
+        return None
+    return race([Attempt.of(run) for run in sweep.finished()])
 
 
 def notes(sweep: Sweep) -> list[str]:

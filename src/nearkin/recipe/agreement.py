@@ -6,9 +6,25 @@ from collections.abc import Sequence
 
 from nearkin.contracts import Component, LossOptions, StructureKind
 from nearkin.errors import listing
-from nearkin.recipe.model import DataOptions, Selection, is_pattern
+from nearkin.recipe.model import DataOptions, Selection, TrainOptions, is_pattern
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
+
+
+def check_target(data: DataOptions, train: TrainOptions, problems: Problems) -> None:
+    """A target is judged on select, and only one that is set can end a training."""
+    stopping, place = train.early_stopping, ("train", "early_stopping")
+    if stopping and stopping.target and data.select == 0:
+        problems.add((*place, "target"), "is judged on select, and data.select is 0. Give select images, or delete it.")
+    if stopping and stopping.stop_at_target and stopping.target is None:
+        problems.add((*place, "stop_at_target"), "there is no target to stop at. Give early_stopping.target.")
+
+
+def check_head(backbone: Selection, problems: Problems) -> None:
+    """A head of no size is none: its form would be dropped in silence."""
+    options = backbone.options
+    if getattr(options, "head", None) == "mlp" and getattr(options, "embedding_dim", 0) is None:
+        problems.add(("backbone", "head"), "there is no head without a size. Give embedding_dim, or delete this key.")
 
 
 def check_labels(data: DataOptions, problems: Problems) -> None:

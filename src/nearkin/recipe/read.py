@@ -11,7 +11,15 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from nearkin.contracts import Kind, Options
 from nearkin.errors import Problem, RecipeError, listing
-from nearkin.recipe.agreement import check_labels, check_loss, check_loss_rate, check_mining, check_structure
+from nearkin.recipe.agreement import (
+    check_head,
+    check_labels,
+    check_loss,
+    check_loss_rate,
+    check_mining,
+    check_structure,
+    check_target,
+)
 from nearkin.recipe.ancestor import take_init_from, with_ancestor
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
@@ -130,6 +138,10 @@ class _Reader:
         compared = _selection(method)
         if not self.settled:
             self._check_agreement(data, method, sampler, loss)
+            if backbone and backbone.selection:
+                check_head(backbone.selection, self.problems)
+            if data and train:
+                check_target(data, train, self.problems)
             if train and (not self._has_loss or _selection(loss)):
                 check_loss_rate(train.optimizer.loss_lr, _selection(loss), self.problems)
             compared = self._settle(method, loss, index)

@@ -13,6 +13,7 @@ def ending_facts(outcome: Outcome, target: float | None, steps_per_epoch: int) -
     facts: dict[str, Any] = {
         "ended": outcome.ended,
         "steps": standing.step,
+        "steps_per_epoch": steps_per_epoch,
         "kept_step": standing.best_step or standing.step,
         "select_pair_auc": standing.best_score,
         "warnings": list(outcome.warnings),

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nearkin.contracts import Backbone
+from nearkin.errors import UsageError
 from nearkin.model import Model
 from nearkin.recipe.model import OptimizerOptions, ScheduleOptions
 
@@ -28,6 +29,11 @@ def rate_factor(step: int, total: int, options: ScheduleOptions) -> float:
 def make_optimizer(model: Model, options: OptimizerOptions) -> Optimizer:
     """torch.optim's, over everything that learns."""
     groups = parameter_groups(model, options)
+    if not groups:
+        raise UsageError(
+            "nothing of this model learns: its backbone is frozen, and no projection head, method or loss has weights. "
+            "Freeze less, give backbone.embedding_dim, or choose a method that has weights."
+        )
     if options.type == "sgd":
         return SGD(groups, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
     kind = Adam if options.type == "adam" else AdamW
