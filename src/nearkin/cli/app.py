@@ -99,6 +99,19 @@ def explain(
 
 
 @app.command()
+def report(
+    run: Path,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+    maps: Annotated[int, typer.Option(help="Test images to show with where the network looks; 0 for none.")] = 4,
+    plugin: Plugins = None,
+) -> None:
+    """Write all of a run into one HTML file: figures, curve, clusters, maps, data. It shows test images."""
+    from nearkin.cli import work
+
+    work.report(run, output, maps=maps, plugins=plugin or [])
+
+
+@app.command()
 def export(
     run: Path,
     to: Annotated[Path, typer.Argument(help="A file: NAME.onnx, or NAME.pt2 for torch.export.")],

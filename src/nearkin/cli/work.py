@@ -138,6 +138,14 @@ def export(run: Path, to: Path, *, plugins: Sequence[Path]) -> None:
     print(writers[to.suffix](load_run(run, plugin_files=plugins), to))
 
 
+def report(run: Path, to: Path, *, maps: int, plugins: Sequence[Path]) -> None:
+    """`nearkin report`."""
+    from nearkin.report import write_report
+    from nearkin.run import load_run
+
+    print(write_report(load_run(run, plugin_files=plugins), to, maps=maps))
+
+
 def explain(run: Path, image: Path, *, against: Path | None, output: Path, plugins: Sequence[Path]) -> None:
     """`nearkin explain`."""
     from nearkin.explaining import explain as explain_image

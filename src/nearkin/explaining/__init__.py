@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nearkin.explaining.explain import Explanation, explain
+from nearkin.explaining.explain import Explanation, explain, explain_prepared
 from nearkin.explaining.picture import overlay
 
-__all__ = ["Explanation", "explain", "overlay"]
+__all__ = ["Explanation", "explain", "explain_prepared", "overlay"]

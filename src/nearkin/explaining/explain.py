@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -43,13 +42,24 @@ def explain(
     alike in all of them does not count. Patches are a seventh of the side, moved by a third of a patch, unless given
     in pixels. Costs some 400 embeddings.
     """
-    given = run.model.prepare(decode(image))
+    return explain_prepared(run, run.model.prepare(decode(image)), against, patch=patch, stride=stride)
+
+
+def explain_prepared(
+    run: Run,
+    given: FloatArray,
+    against: ImageLike | None = None,
+    *,
+    patch: int | None = None,
+    stride: int | None = None,
+) -> Explanation:
+    """The same of an image as the model takes it: (channels, h, w) in [0, 1]."""
     side = min(given.shape[1:])
     patch = max(2, side // PARTS) if patch is None else patch
     stride = max(1, patch // 3) if stride is None else stride
     if not 1 <= patch <= side or stride < 1:
         raise UsageError(f"explain: patch {patch} and stride {stride} do not fit images of {side} pixels.")
-    score, of = _to_image(run, against) if against is not None else _to_cluster(run, image)
+    score, of = _to_image(run, against) if against is not None else _to_cluster(run, given)
     found = occlusion_map(score, given, patch=patch, stride=stride)
     total = float(found.sum())
     return Explanation(found / total if total > 0 else found, given, of)
@@ -65,9 +75,9 @@ def _to_image(run: Run, against: ImageLike) -> tuple[Score, str]:
     return score, f"why it is near {getattr(against, 'name', against) if not isinstance(against, np.ndarray) else 'it'}"
 
 
-def _to_cluster(run: Run, image: Any) -> tuple[Score, str]:
+def _to_cluster(run: Run, given: FloatArray) -> tuple[Score, str]:
     """The distance to the nearest other cluster less the distance to the one that is answered."""
-    answer = run.index.query(image)
+    answer = run.index.query(run.model.embed_tensor(given[None]))[0]
     references = run.index.references
     labels = np.array(references.labels)
     metric = run.model.method.metric

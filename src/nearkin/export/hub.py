@@ -13,8 +13,9 @@ from nearkin.errors import PluginError, UsageError, WorkFailed
 if TYPE_CHECKING:
     from nearkin.run import Run
 
-LEFT_BEHIND = ("checkpoints", "embeddings", ".lock", ".saving")
-"""What only this machine needs: checkpoints, embeddings that can be computed again, locks."""
+LEFT_BEHIND = ("checkpoints", "embeddings", ".lock", ".saving", "*.html")
+"""What only this machine needs: checkpoints, embeddings that can be computed again, locks; and reports: they show
+images."""
 CARD = """\
 ---
 library_name: nearkin

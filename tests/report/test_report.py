@@ -1,0 +1,163 @@
+"""The report: one file that needs no other, holds every figure of the run, and takes no name for markup."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nearkin
+from nearkin.cli import run as command
+from nearkin.contracts.figures import figure_text
+from nearkin.errors import UsageError
+from nearkin.report import write_report
+from nearkin.report.chart import MOST_POINTS, line_chart, thinned, ticks
+from nearkin.training.watch import Watch
+
+EVIL = '<script>alert("x")</script> & co'
+RECIPE = """\
+name: shown
+data: {source: manifest, path: DATA/manifest.csv, known: ["a", EVIL], unknown: rest, shots: 3, select: 2, calibrate: 9}
+backbone: {type: conv2, image_size: 16, width: 4, embedding_dim: 4}
+method: {type: embedding}
+loss: {type: contrastive}
+sampler: {type: balanced_pairs, pairs: 4}
+train: {steps: 4, early_stopping: {every: 1, target: 1.0}}
+evaluate: [{type: clusters, resamples: 20}, {type: open_set, resamples: 20}, {type: n_way_exam, n_way: 500}]
+"""
+VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
+
+
+class Page(HTMLParser):
+    """What a browser would be asked to load, and the text that it would show."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
+    """On images of two classes and one that is unknown, one class named to break a page."""
+    folder = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+    lines = ["path,label"]
+    for number, label in enumerate(("a", EVIL, "other")):
+        for place in range(18):
+            pixels = rng.integers(0, 120, (16, 16), dtype=np.uint8)
+            pixels[4 * number : 4 * number + 6, 3:9] += 100
+            name = f"{number}-{place}<b>.png"
+            Image.fromarray(pixels).save(folder / name)
+            quoted = label.replace('"', '""')
+            lines.append(f'{name},"{quoted}"')
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    (folder / "recipe.yaml").write_text(RECIPE.replace("DATA", str(folder)).replace("EVIL", f"'{EVIL}'"))
+    made = nearkin.train(folder / "recipe.yaml", runs=folder / "runs", watch=Watch())
+    nearkin.evaluate(made, watch=Watch())
+    return nearkin.load_run(made.path)
+
+
+@pytest.fixture(scope="module")
+def written(run: nearkin.Run) -> Path:
+    return write_report(run, run.path.parent / "report.html", maps=2, watch=Watch())
+
+
+def test_it_is_one_file_that_loads_nothing_from_elsewhere(written: Path) -> None:
+    page = Page(written)
+    assert page.loads
+    assert all(what.startswith("data:image/png;base64,") for what in page.loads)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert "default-src 'none'" in written.read_text(encoding="utf-8")
+    assert not re.search(r"url\(|@import", written.read_text(encoding="utf-8"))
+
+
+def test_every_figure_stands_in_it_in_every_view(run: nearkin.Run, written: Path) -> None:
+    text = Page(written).text
+    figures = run.evaluations["figures"]
+    assert {"clusters", "open_set", "n_way_exam"} == set(figures)
+    for evaluator, by_view in figures.items():
+        assert evaluator in text
+        for view in VIEWS:
+            for figure in by_view[view]:
+                assert figure["name"] in text
+                assert figure_text(figure) in text, (evaluator, view, figure["name"])
+        assert all(figure["note"] in text for figure in by_view["model"] if figure["value"] is None)
+
+
+def test_names_are_text_and_never_markup(written: Path) -> None:
+    raw, text = written.read_text(encoding="utf-8"), Page(written).text
+    assert "<script>" not in raw
+    assert "<b>" not in raw
+    assert text.count(EVIL) >= 3, "in the confusion matrix, the key of the clusters and the recipe"
+
+
+def test_recipe_promise_curve_clusters_maps_and_the_data_check_are_there(run: nearkin.Run, written: Path) -> None:
+    page = Page(written)
+    assert str(run.index.promise) in page.text
+    assert "never reached" in page.text or "was reached after" in page.text
+    assert "name: shown" in page.text
+    assert page.tags.count("svg") == 3, "loss, score on select, clusters"
+    assert page.tags.count("polyline") == 2
+    assert page.tags.count("figcaption") == 2
+    assert "is nearer than any other cluster" in page.text
+    assert "by the rule of" in page.text
+    assert page.tags.count("circle") + page.text.count("answered other") >= len(run.index.references)
+
+
+def test_where_the_images_are_not_here_it_says_so_and_shows_the_rest(run: nearkin.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    away = run.path.parents[2] / "manifest.csv"
+    text = away.read_text()
+    away.unlink()
+    try:
+        assert command(["report", str(tmp_path / "run"), "-o", str(tmp_path / "r.html")]) == 0
+    finally:
+        away.write_text(text)
+    page = Page(tmp_path / "r.html")
+    assert "Nothing of the images is shown" in page.text
+    assert "cluster_accuracy" in page.text
+    assert page.tags.count("svg") == 2
+
+
+def test_a_run_that_was_not_evaluated_says_how(run: nearkin.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evaluations"))
+    path = write_report(nearkin.load_run(tmp_path / "run"), tmp_path / "r.html", maps=0, watch=Watch())
+    assert "Not evaluated yet" in Page(path).text
+    assert "Where the network looks" not in Page(path).text
+
+
+def test_what_is_no_page_or_no_count_is_refused(run: nearkin.Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"end its name in \.html"):
+        write_report(run, tmp_path / "report.pdf")
+    with pytest.raises(UsageError, match="maps -1"):
+        write_report(run, tmp_path / "report.html", maps=-1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.93, 0.9301), (-3, 12_000), (1e-9, 2e-9)])
+def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert 3 <= len(found) <= 9
+    assert low <= found[0] < found[-1] <= high
+
+
+def test_a_long_curve_keeps_its_mean_and_a_flat_one_can_be_drawn() -> None:
+    points = [(float(n), float(n % 7)) for n in range(5000)]
+    thin = thinned(points)
+    assert len(thin) == MOST_POINTS
+    assert np.mean([y for _, y in thin]) == pytest.approx(np.mean([y for _, y in points]), rel=0.01)
+    assert "nan" not in line_chart([(1.0, 0.0), (2.0, 0.0)])
