@@ -13,7 +13,7 @@ from nearkin import load_registries
 from nearkin.contracts import Build, Method, Pairs
 from nearkin.functional import pairwise_distances
 from nearkin.testing import MethodContract
-from nearkin_siamese import SiameseOptions
+from nearkin_siamese import SiameseOptions, SigmoidOptions
 from nearkin_siamese.method import Siamese, l1_of_pairs
 
 DIMS = 8
@@ -119,6 +119,18 @@ def test_the_initial_scale_is_the_sum_of_the_weights() -> None:
 def test_weights_can_be_left_alike() -> None:
     head = Siamese(SiameseOptions(weights=False), Build(seed=0, embedding_dim=DIMS))
     assert not head.raw_weights.requires_grad
+
+
+def test_sigmoids_learn_and_what_is_surely_there_counts_alike() -> None:
+    build = Build(seed=0, classes=("a", "b"), embedding_dim=4)
+    method = Siamese(SiameseOptions(sigmoid=SigmoidOptions(gain=8, threshold=0.25)), build)
+    points = torch.tensor([[0.0, 0.25, 0.5, 9.0], [0.0, 0.25, 0.5, 5.0]])
+    made = method.transform(points)
+    torch.testing.assert_close(made[0] * 4, torch.tensor([0.1192, 0.5, 0.8808, 1.0]), atol=1e-4, rtol=0)
+    assert (made[0] - made[1]).abs().max() < 1e-6
+    structure = Pairs(*(torch.tensor([i]) for i in (0, 1, 0, 1)))
+    method.loss(points, torch.tensor([0, 1]), structure).backward()
+    assert {name for name, one in method.named_parameters() if one.grad is not None} >= {"units.gain", "units.offset"}
 
 
 def test_anything_but_pairs_is_refused_with_the_mend() -> None:

@@ -12,6 +12,15 @@ from nearkin.contracts import Build, Method, Register
 nearkin_api = 1
 
 
+class SigmoidOptions(Options):
+    """Where the sigmoids begin: sigmoid(gain * (value - threshold)), a gain and a threshold learned a dimension."""
+
+    gain: Annotated[float, Field(gt=0)] = 8.0
+    """How steep. Features of ReLUs begin well with 8."""
+    threshold: float = 0.25
+    """From which value on a feature counts as there."""
+
+
 class SiameseOptions(Options):
     """Options of siamese."""
 
@@ -21,6 +30,9 @@ class SiameseOptions(Options):
     """The sum of the weights before training. Weights learn slowly: where pairs hardly differ, begin with 10 or 20."""
     weights: bool = True
     """Whether each dimension's weight is learned; else all stay alike."""
+    sigmoid: SigmoidOptions | None = None
+    """Whether embeddings end in sigmoids, as the paper's last layer does: `{}` for its defaults. For embeddings that
+    are not normalised."""
 
 
 @hookimpl

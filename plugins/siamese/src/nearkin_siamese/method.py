@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nearkin.contracts import Build, ClassRule, Metric, Structure
 from nearkin.functional import class_scores
-from nearkin_siamese import SiameseOptions
+from nearkin_siamese import SiameseOptions, SigmoidOptions
 
 
 class Siamese(nn.Module):
@@ -32,6 +32,7 @@ class Siamese(nn.Module):
         start = math.log(math.expm1(options.initial_scale / dims))
         self.raw_weights = nn.Parameter(torch.full((dims,), start), requires_grad=options.weights)
         self.bias = nn.Parameter(torch.tensor(options.initial_bias))
+        self.units = SigmoidUnits(dims, options.sigmoid) if options.sigmoid else nn.Identity()
 
     @property
     def weights(self) -> Tensor:
@@ -39,8 +40,9 @@ class Siamese(nn.Module):
         return F.softplus(self.raw_weights)
 
     def transform(self, embeddings: Tensor) -> Tensor:
-        """(n, d) -> (n, d): scaled by the weights, so that plain L1 is the learned distance."""
-        return embeddings * self.weights
+        """(n, d) -> (n, d): through the units, scaled by the weights, so that plain L1 is the learned distance."""
+        units: Tensor = self.units(embeddings)
+        return units * self.weights
 
     def logits(self, left: Tensor, right: Tensor) -> Tensor:
         """How surely two are the same: (k, d), (k, d) transformed -> (k,)."""
@@ -62,6 +64,23 @@ class Siamese(nn.Module):
         Ranked by logit: the sigmoid rounds the surest ones to the same 1.0.
         """
         return self.bias + class_scores(queries, support, support_labels, metric=self.metric, rule=self.class_rule)
+
+
+class SigmoidUnits(nn.Module):
+    """(n, d) -> (n, d) in [0, 1]: sigmoid(gain_j * (e_j - threshold_j)), as the paper's last layer ends in sigmoids.
+
+    What is surely there or surely not counts alike, so that images of a class lie closer together. A gain and a
+    threshold a dimension in place of the paper's full layer: thirty images are enough to learn them.
+    """
+
+    def __init__(self, dims: int, options: SigmoidOptions) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((dims,), options.gain))
+        self.offset = nn.Parameter(torch.full((dims,), -options.gain * options.threshold))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """(n, d) -> (n, d)."""
+        return torch.sigmoid(self.gain * embeddings + self.offset)
 
 
 def l1_of_pairs(points: Tensor, left: Tensor, right: Tensor) -> Tensor:
