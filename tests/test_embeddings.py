@@ -37,15 +37,15 @@ def store() -> ImageStore:
 
 def test_kept_embeddings_are_the_models_in_the_order_asked_for(tmp_path: Path, store: ImageStore) -> None:
     net = model()
-    first = EmbeddingCache(tmp_path, net).embed(store, ITEMS[:4])
-    again = EmbeddingCache(tmp_path, net).embed(store, ITEMS[::-1])
+    first = EmbeddingCache(tmp_path, net).embed(store, ITEMS[:4]).vectors
+    again = EmbeddingCache(tmp_path, net).embed(store, ITEMS[::-1]).vectors
     np.testing.assert_array_equal(first, again[::-1][:4])
     np.testing.assert_allclose(again, net.embed_tensor(store.images(ITEMS[::-1])), atol=1e-6)
 
 
 def test_another_models_embeddings_are_never_handed_out(tmp_path: Path, store: ImageStore) -> None:
-    old = EmbeddingCache(tmp_path, model(0)).embed(store, ITEMS)
-    new = EmbeddingCache(tmp_path, model(1)).embed(store, ITEMS)
+    old = EmbeddingCache(tmp_path, model(0)).embed(store, ITEMS).vectors
+    new = EmbeddingCache(tmp_path, model(1)).embed(store, ITEMS).vectors
     assert not np.allclose(old, new)
 
 

@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.recipe.preparation import Preparation
+from nearkin.recipe.space import SpacePart, parts_of
 from nearkin.registry import Registries
+
+SPACE: TypeAdapter[tuple[SpacePart, ...]] = TypeAdapter(tuple[SpacePart, ...])
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,15 @@ class Blueprint:
     loss: Selection | None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
     preparation: Preparation = field(default_factory=Preparation)
+    space: tuple[SpacePart, ...] = ()
+    """Where the outlier score looks, part by part; nothing where it is the embedding."""
 
     @classmethod
     def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
         """What a recipe asks for."""
         parts = recipe.backbone, recipe.method, recipe.loss
-        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation)
+        space = parts_of(recipe.unknown.space)
+        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space)
 
 
 def plain(blueprint: Blueprint) -> dict[str, Any]:
@@ -45,6 +53,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
         **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
         "embed": blueprint.embed.model_dump(mode="json"),
         **blueprint.preparation.plain(),
+        **({"space": SPACE.dump_python(blueprint.space, mode="json")} if blueprint.space else {}),
     }
 
 
@@ -70,4 +79,5 @@ def described(description: Mapping[str, Any], registries: Registries) -> Bluepri
         selection("loss"),
         embed,
         Preparation.described(description),
+        SPACE.validate_json(json.dumps(description.get("space", []))),
     )

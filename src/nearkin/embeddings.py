@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
-from nearkin.contracts import FloatArray
+from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import ImageStore, Item
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.model import Model
@@ -25,17 +25,22 @@ class EmbeddingCache:
         self.folder = folder
         self.model = model
         self.model_digest = model.digest()
+        self._width = model.embedding_dim + sum(model.space.dims(model.embedding_dim) if model.space else ())
         self._rows = self._read()
+        """By digest: the embedding and, beside it, the place in the outlier score's space."""
 
-    def embed(self, store: ImageStore, items: Sequence[Item]) -> FloatArray:
-        """(n, d) transformed embeddings of the items, in their order; what is new is computed and kept."""
+    def embed(self, store: ImageStore, items: Sequence[Item]) -> Embedded:
+        """Embeddings of the items, in their order; what is new is computed and kept."""
         digests = store.digests(items)
         new = {digest: item for digest, item in zip(digests, items, strict=True) if digest not in self._rows}
         if new:
-            vectors = self.model.embed_tensor(store.images(list(new.values())))
-            self._rows.update(zip(new, vectors, strict=True))
+            made = self.model.embed_both(store.images(list(new.values())))
+            rows = made.vectors if made.space is None else np.concatenate([made.vectors, made.space], axis=1)
+            self._rows.update(zip(new, rows, strict=True))
             self._write()
-        return np.stack([self._rows[digest] for digest in digests])
+        found, dim = np.stack([self._rows[digest] for digest in digests]), self.model.embedding_dim
+        vectors, space = np.ascontiguousarray(found[:, :dim]), np.ascontiguousarray(found[:, dim:])
+        return Embedded(vectors, space=space if self.model.space else None)
 
     def _read(self) -> dict[str, FloatArray]:
         if not (self.folder / "manifest.json").exists():
@@ -46,7 +51,7 @@ class EmbeddingCache:
         with parsing(self.folder):
             vectors: FloatArray = load(bounded_tensors(bundle.files["vectors.safetensors"]))["vectors"]
             digests: list[str] = json.loads(bundle.files["digests.json"])
-            if vectors.dtype != np.float32 or vectors.shape != (len(digests), self.model.embedding_dim):
+            if vectors.dtype != np.float32 or vectors.shape != (len(digests), self._width):
                 raise ValueError(f"{len(digests)} digests, {vectors.dtype} vectors of {vectors.shape}.")
             return dict(zip(digests, vectors, strict=True))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
@@ -24,11 +24,13 @@ from nearkin.looks import Looks, concatenated
 from nearkin.parsing import bounded_tensors
 from nearkin.recipe.model import Selection
 from nearkin.registry import Registries
+from nearkin.spaces import OutlierSpace
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-VERSION = 3
-"""3 says how images are prepared, before it none; 2 how they are embedded, before it each once."""
-READABLE = (1, 2, 3)
+VERSION, WITH_SPACE = 3, 4
+"""4 has a space of its own for the outlier score; 3 says how images are prepared, before it none; 2 how they are
+embedded, before it each once."""
+READABLE = (1, 2, 3, 4)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
 
@@ -57,6 +59,7 @@ class Model(nn.Module):
         self.loss_weights = tuple(loss.parameters()) if isinstance(loss, nn.Module) else ()
         """Those of the recipe's loss, which are the method's too."""
         self.looks = Looks(blueprint.embed, backbone.input, blueprint.seed)
+        self.space = OutlierSpace(blueprint.space, backbone) if blueprint.space else None
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
         self.trained_groups: frozenset[str] = frozenset()
@@ -100,21 +103,50 @@ class Model(nn.Module):
 
         `one_look`: of the image as it is alone, whatever the recipe's `embed` says.
         """
+        return self._in_chunks(images, lambda chunk: (self.embeddings(chunk, one_look),))[0]
+
+    @torch.inference_mode()
+    def embed_both(self, images: FloatArray) -> Embedded:
+        """(n, channels, h, w) in [0, 1] -> embeddings, and where the images lie in the outlier score's space."""
+        if self.space is None:
+            return Embedded(self.embed_tensor(images))
+        vectors, space = self._in_chunks(images, self.embeddings_and_space)
+        return Embedded(vectors, space=space)
+
+    def _in_chunks(self, images: FloatArray, embed: Callable[[Tensor], tuple[Tensor, ...]]) -> list[FloatArray]:
         training = self.training
         self.eval()
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
-        parts = [self.embeddings(torch.from_numpy(chunk).to(device), one_look).cpu() for chunk in chunks]
+        made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
         self.train(training)
-        return cast(FloatArray, torch.cat(parts).numpy().astype(np.float32, copy=False))
+        columns = (torch.cat([part.cpu() for part in parts]) for parts in zip(*made, strict=True))
+        return [cast(FloatArray, column.numpy().astype(np.float32, copy=False)) for column in columns]
 
     def embeddings(self, images: Tensor, one_look: bool = False) -> Tensor:
         """(b, channels, h, w) in [0, 1] on the model's device -> (b, d), transformed; several looks are joined."""
-        looks = [images] if one_look else self.looks.of(images)
-        parts = [self.raw(look) for look in looks]
+        return self._joined([self.raw(look) for look in ([images] if one_look else self.looks.of(images))])
+
+    def embeddings_and_space(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(b, channels, h, w) in [0, 1] -> (b, d) as `embeddings`, and (b, e) in the space, the mean over looks."""
+        assert self.space is not None, "this model has a space of its own for the outlier score"
+        looks = [self.space((look - self.mean) / self.std, self.backbone) for look in self.looks.of(images)]
+        embeddings = self._joined([raw for raw, _ in looks])
+        parts = [
+            embeddings if one[0] is None else torch.stack(one).mean(dim=0)
+            for one in zip(*(found for _, found in looks), strict=True)
+        ]
+        return embeddings, torch.cat(parts, dim=1)
+
+    def _joined(self, parts: Sequence[Tensor]) -> Tensor:
         if len(parts) > 1 and self.blueprint.embed.join == "concat":
             return concatenated([self.method.transform(part) for part in parts], self.method.metric)
-        return self.method.transform(torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0])
+        return self.method.transform(torch.stack(list(parts)).mean(dim=0) if len(parts) > 1 else parts[0])
+
+    def begins(self) -> None:
+        """The backbone is now as it is before the first step: what `initial` means of a space."""
+        if self.space is not None:
+            self.space.begins(self.backbone)
 
     @torch.inference_mode()
     def compare(self, queries: FloatArray, support: FloatArray, support_labels: IntArray) -> FloatArray:
@@ -133,8 +165,8 @@ class Model(nn.Module):
                 bad.append(error)
         if bad:
             raise bad[0] if len(bad) == 1 else DataError("\n".join(map(str, bad)))
-        return Embedded(
-            vectors=self.embed_tensor(self._stack(pictures)),
+        return replace(
+            self.embed_both(self._stack(pictures)),
             digests=tuple(picture.digest for picture in pictures),
             sources=tuple(picture.source for picture in pictures),
         )
@@ -153,7 +185,7 @@ class Model(nn.Module):
             return dict(self.saved)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
-            "version": VERSION,
+            "version": WITH_SPACE if self.space else VERSION,
             **plain(self.blueprint),
             "input": asdict(self.input),
             "metric": self.method.metric,
@@ -184,6 +216,8 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         model = Model(blueprint, backbone, method, loss)
     if model.no_index and blueprint.embed.join == "concat":
         raise UsageError(f"embed.join 'concat' does not go with this method: {model.no_index} Use 'mean'.")
+    if model.no_index and model.space:
+        raise UsageError(f"unknown.space does not go with this method: {model.no_index} Leave it out.")
     return model
 
 

@@ -104,7 +104,8 @@ def embed_files(model: Model, items: Sequence[Item], folder: Path, progress: Pro
         if told:
             said = f"{len(told)} of {len(items)} images cannot be used; the others are kept for the next time:"
             raise DataError("\n".join([said, *sorted(told)]))
-        return _together(shards, folder, model.embedding_dim)
+        dims = model.space.dims(model.embedding_dim) if model.space else ()
+        return _together(shards, folder, {"vectors": model.embedding_dim} | ({"space": sum(dims)} if dims else {}))
 
 
 @contextmanager
@@ -134,25 +135,29 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _together(shards: Sequence[Shard], folder: Path, dim: int) -> Embedded:
-    vectors = np.empty((sum(len(shard.items) for shard in shards), dim), dtype=np.float32)
+def _together(shards: Sequence[Shard], folder: Path, dims: Mapping[str, int]) -> Embedded:
+    n = sum(len(shard.items) for shard in shards)
+    columns = {name: np.empty((n, dim), dtype=np.float32) for name, dim in dims.items()}
     digests: list[str] = []
     for shard in shards:
-        found, said = _read(folder / shard.name, (len(shard.items), dim))
-        vectors[len(digests) : len(digests) + len(said)] = found
+        found, said = _read(folder / shard.name, {name: (len(shard.items), dim) for name, dim in dims.items()})
+        for name, column in columns.items():
+            column[len(digests) : len(digests) + len(said)] = found[name]
         digests += said
     sources = tuple(str(item.place) for shard in shards for item in shard.items)
-    return Embedded(vectors=vectors, digests=tuple(digests), sources=sources)
+    return Embedded(columns["vectors"], tuple(digests), sources, columns.get("space"))
 
 
-def _read(folder: Path, shape: tuple[int, int]) -> tuple[FloatArray, list[str]]:
+def _read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> tuple[dict[str, FloatArray], list[str]]:
     bundle = read_bundle(folder, format_name=FORMAT, version=VERSION)
     with parsing(folder):
-        vectors: FloatArray = load(bounded_tensors(bundle.files[VECTORS]))["vectors"]
+        columns = load(bounded_tensors(bundle.files[VECTORS]))
         digests: list[str] = json.loads(bundle.files[DIGESTS])
-        if vectors.dtype != np.float32 or vectors.shape != shape or len(digests) != len(vectors):
-            raise ValueError(f"{len(digests)} digests and {vectors.dtype} vectors of {vectors.shape}, not {shape}.")
-    return vectors, digests
+        for name, shape in shapes.items():
+            if columns[name].dtype != np.float32 or columns[name].shape != shape or len(digests) != shape[0]:
+                given = f"{len(digests)} digests and {columns[name].dtype} {name} of {columns[name].shape}"
+                raise ValueError(f"{given}, not {shape}.")
+    return columns, digests
 
 
 # ------------------------------------------------------------------------------------------------------ alone
@@ -166,19 +171,19 @@ def _make(
     done, total = 0, sum(len(shard.items) for shard in shards)
     with ThreadPoolExecutor(THREADS) as threads:
         for shard in shards:
-            parts: list[FloatArray] = []
+            parts: list[Embedded] = []
             digests: list[str] = []
             found_bad = len(bad)
             for chunk in _decoded(model, shard.items, threads):
                 bad += [str(image) for image in chunk if isinstance(image, BadImage)]
                 if len(bad) == found_bad:
                     fitted = [image for image in chunk if not isinstance(image, BadImage)]
-                    parts.append(model.embed_tensor(np.stack([pixels for pixels, _ in fitted])))
+                    parts.append(model.embed_both(np.stack([pixels for pixels, _ in fitted])))
                     digests += [digest for _, digest in fitted]
                 done += len(chunk)
                 progress(done, total)
             if len(bad) == found_bad:
-                files = {VECTORS: save({"vectors": np.concatenate(parts)}), DIGESTS: to_json(digests)}
+                files = {VECTORS: save(_columns(parts)), DIGESTS: to_json(digests)}
                 save_bundle(folder / shard.name, files, made_by, format_name=FORMAT, version=VERSION)
     return bad
 
@@ -199,3 +204,10 @@ def _decoded(model: Model, items: Sequence[Item], threads: ThreadPoolExecutor) -
         if waiting:
             yield [future.result() for future in waiting]
         waiting = coming
+
+
+def _columns(parts: Sequence[Embedded]) -> dict[str, FloatArray]:
+    """Embeddings, and places in the outlier score's space where it has its own."""
+    spaces = [part.space for part in parts if part.space is not None]
+    space = {"space": np.concatenate(spaces)} if spaces else {}
+    return {"vectors": np.concatenate([part.vectors for part in parts]), **space}

@@ -130,3 +130,40 @@ def test_a_run_without_select_or_calibrate_trains_evaluates_and_answers(tmp_path
 def test_one_evaluator_may_be_asked_for_twice(tmp_path: Path) -> None:
     twice = "evaluate=[{type: clusters, resamples: 20}, {type: clusters, resamples: 30}]"
     assert set(figures(trained(tmp_path, twice, "train.steps=1"))) == {"clusters#0", "clusters#1"}
+
+
+def test_a_space_of_its_own_goes_from_the_recipe_to_every_answer_and_figure(tmp_path: Path) -> None:
+    features = "{type: features, stages: [1, 2], weights: initial}"
+    space = f"unknown.space={{type: joined, spaces: [{{type: embedding}}, {features}]}}"
+    run = trained(tmp_path, space, "evaluate=[{type: open_set, resamples: 20}]")
+    views = figures(run)["open_set"]
+    auroc = {name: figure["value"] for name in ("model", "pixels", "untrained") for figure in views[name][:1]}
+
+    source, dataset = load_data(run.recipe.data, run.recipe.seed)
+    test = dataset.items["test"]
+    images = [source.load(item).pixels for item in test]
+    answers = run.index.query(images)
+    unknown = np.array([item.label == "7" for item in test])
+    scores = np.array([answer.score for answer in answers])
+    assert auroc["model"] == pytest.approx(np.mean(scores[unknown][:, None] > scores[~unknown]), abs=1e-6)
+
+    # By hand: standardised on the references, each part counting alike, to the nearest reference.
+    held, given = run.index.references, run.model.embed(images)
+    assert held.space is not None
+    assert given.space is not None
+    raw, width = np.asarray(held.space, dtype=np.float64), run.model.embedding_dim
+    scale = raw.std(axis=0) * np.sqrt([width] * width + [16] * 16)
+    scale[raw.std(axis=0) < 1e-12] = 1
+    apart = np.linalg.norm((given.space[:, None] - raw[None]) / scale, axis=2)
+    np.testing.assert_allclose(scores, apart.min(axis=1), rtol=1e-3)
+
+    run.index.save(tmp_path / "elsewhere")
+    (tmp_path / "runs").rename(tmp_path / "gone")
+    opened = nearkin.load_index(tmp_path / "elsewhere")
+    assert [answer.score for answer in opened.query(images)] == scores.tolist()
+
+
+def test_a_space_of_its_own_does_not_go_with_references_that_calibrate_each_other(tmp_path: Path) -> None:
+    way = "unknown={way: leave_one_group_out, space: {type: features, stages: [1]}}"
+    with pytest.raises(nearkin.NearkinError, match="'leave_one_group_out' scores in the embedding alone"):
+        trained(tmp_path, way)

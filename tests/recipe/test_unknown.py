@@ -64,3 +64,34 @@ def test_what_is_wrong_is_told_at_its_place(told: Told, good: str, text: str, pr
 def test_a_score_said_twice_is_refused(told: Told, good: str) -> None:
     (problem,) = told(section(good, "index: {k: 2}\nunknown: {score: {type: prototype}}"))
     assert problem == "r.yaml:14:9 index.k: unknown.score says it already. Delete this key."
+
+
+SPACE = "unknown: {space: SPACE}"
+FEATURES = "{type: features, stages: [1, 3], weights: pretrained, metric: l1, standardize: false}"
+JOINED = "{type: joined, spaces: [{type: embedding}, {type: features, stages: [2]}]}"
+
+
+@pytest.mark.parametrize("space", ["{type: embedding}", FEATURES, JOINED])
+def test_a_space_is_read_and_written(parse: Parse, good: str, space: str) -> None:
+    recipe = parse(section(good, SPACE.replace("SPACE", space)))
+    assert parse(to_yaml(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("space", "problem"),
+    [
+        ("features", "wants a section (key: value), not the text 'features'. Write {type: features}."),
+        ("{type: feature, stages: [1]}", "Did you mean 'features'?"),
+        ("{type: features}", "unknown.space.stages: missing"),
+        ("{type: features, stages: []}", "needs at least 1 entries, not 0."),
+        ("{type: features, stages: [2, 1]}", "stages are named once each, in order, as in [2, 3, 4]"),
+        ("{type: features, stages: [0]}", "must be at least 1, not 0."),
+        ("{type: features, stages: [1], weights: first}", "wants 'initial', 'pretrained' or 'trained'"),
+        ("{type: joined, spaces: [{type: embedding}]}", "needs at least 2 entries, not 1."),
+        ("{type: joined, spaces: [{type: joined}, {type: embedding}]}", "no space"),
+    ],
+)
+def test_a_space_that_cannot_be_is_told(good: str, told: Told, space: str, problem: str) -> None:
+    assert any(problem in line for line in told(section(good, SPACE.replace("SPACE", space)))), told(
+        section(good, SPACE.replace("SPACE", space))
+    )

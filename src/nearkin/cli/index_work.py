@@ -83,13 +83,7 @@ def _discard(kept: Path) -> None:
 
 def _given_embedded(items: Sequence[Item], embedded: Embedded, first: int) -> dict[str, Any]:
     """As `given`, for items whose embeddings stand side by side, from row `first` on."""
-    rows = slice(first, first + len(items))
-    return {
-        **given(items),
-        "images_or_embeddings": embedded.vectors[rows],
-        "sources": embedded.sources[rows],
-        "digests": embedded.digests[rows],
-    }
+    return {**given(items), "images_or_embeddings": embedded.rows(slice(first, first + len(items)))}
 
 
 def add(

@@ -75,6 +75,10 @@ class Answer:
     bounds: Set[str] = frozenset()
     """Classes of which no reference is among the neighbours that were looked at: `distances` holds what theirs is at
     least, `p_values` what theirs is at most. The search went on until that was enough to decide."""
+    score: float | None = None
+    """The outlier score for the class that it is least strange for, by which images rank from plain to strange; `None`
+    where no class has the references to be scored. With `knn` and k = 1 the distance to the nearest reference of all,
+    in the score's space."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as JSON takes it."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from nearkin.contracts.parts import Embedded
 from nearkin.contracts.types import FloatArray, IntArray, Metric
 
 
 class QueryableIndex(Protocol):
-    """What evaluators need of an index: answers for (q, d) embeddings."""
+    """What evaluators need of an index: answers for q embeddings."""
 
     @property
     def metric(self) -> Metric:
@@ -21,7 +22,7 @@ class QueryableIndex(Protocol):
         """At which it decides."""
 
     def query(self, queries: Any, *, k: int = 5, alpha: float | None = None) -> Any:
-        """(q, d) -> a list of q Answers."""
+        """`view.asked(rows)`, or (q, d) where the outlier score has no space of its own -> a list of q Answers."""
 
 
 Compare: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], FloatArray]"
@@ -64,6 +65,13 @@ class View:
     """The select items in this space: what is chosen (a threshold) is chosen on them. `None` where there are none."""
     compare: Compare | None = None
     """How the method scores queries against any support; `None` for the nearest support in the index's metric."""
+    space: FloatArray | None = None
+    """(n, e) where they lie in the outlier score's own space, where it has one."""
+
+    def asked(self, rows: IntArray) -> FloatArray | Embedded:
+        """(m,) rows of test items -> them as `index.query` takes them."""
+        vectors = self.embeddings[rows]
+        return vectors if self.space is None else Embedded(vectors, space=self.space[rows])
 
 
 @dataclass(frozen=True)

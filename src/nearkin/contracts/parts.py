@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from nearkin.contracts.batches import Batch, Structure
-from nearkin.contracts.types import ClassRule, FloatArray, InputSpec, Metric
+from nearkin.contracts.types import ClassRule, FloatArray, InputSpec, IntArray, Metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +18,9 @@ class Backbone(Protocol):
 
     One that ends in a projection head may name the rest of itself `trunk`, a torch module: that is what
     `train.optimizer.backbone_lr` moves, and what a warm start must be able to take.
+
+    One whose middle can be a space for the outlier score (`unknown.space`) names it `stages`: its torch modules in
+    order, which a recipe counts from 1. Each gives one tensor: (b, channels, h, w), (b, tokens, d) or (b, d).
     """
 
     input: InputSpec
@@ -76,14 +79,29 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """Images turned into embeddings, with what lets an index recognise them again."""
+    """Images turned into embeddings, with what lets an index recognise them again.
+
+    An index takes it wherever it takes embeddings.
+    """
 
     vectors: FloatArray
     """(n, d), transformed."""
-    digests: tuple[str, ...]
-    """A hash of each image's decoded pixels: copies of one image share it."""
-    sources: tuple[str, ...]
-    """Where each came from: a path, or `array`, `image`."""
+    digests: tuple[str, ...] = ()
+    """A hash of each image's decoded pixels: copies of one image share it. Left out: not known."""
+    sources: tuple[str, ...] = ()
+    """Where each came from: a path, or `array`, `image`. Left out: not known."""
+    space: FloatArray | None = None
+    """(n, e) where each lies in the space of the outlier score, where that is another than the label's."""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def rows(self, which: slice | IntArray) -> Embedded:
+        """Those of a slice, or at (m,) positions."""
+        chosen = range(len(self))[which] if isinstance(which, slice) else which.tolist()
+        digests, sources = (tuple(kept[row] for row in chosen) if kept else () for kept in (self.digests, self.sources))
+        space = None if self.space is None else self.space[which]
+        return Embedded(self.vectors[which], digests, sources, space)
 
 
 Embed: TypeAlias = Callable[[Sequence[Any]], Embedded]

@@ -9,15 +9,16 @@ from typing import Literal
 
 import numpy as np
 
-from nearkin.contracts import ClassRule, Compare, FloatArray, LabelledEmbeddings, Metric, QueryableIndex, View
+from nearkin.contracts import ClassRule, Compare, Embedded, FloatArray, LabelledEmbeddings, Metric, QueryableIndex, View
 from nearkin.data import Dataset, ImageStore, Item, load_data
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError, DataError
 from nearkin.evaluation.no_index import NoIndex
 from nearkin.index import Index
+from nearkin.index.space import Space as OutlierSpace
 from nearkin.model import build_model
 from nearkin.run import Run
-from nearkin.training.indexing import fill_index, recipe_score
+from nearkin.training.indexing import fill_index, recipe_score, recipe_space
 from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch
 
@@ -27,27 +28,29 @@ class Space:
     """One way to turn items into vectors, and to compare them."""
 
     name: Literal["model", "pixels", "untrained"]
-    embed: Callable[[Sequence[Item]], FloatArray]
+    embed: Callable[[Sequence[Item]], Embedded]
     metric: Metric
     class_rule: ClassRule
     compare: Compare | None = None
     """The method's own; `None` for the nearest support."""
     no_index: str = ""
     """Why there can be none in it."""
+    outlier: OutlierSpace | None = None
+    """Where the index's outlier score looks; `None` for the same vectors."""
 
 
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
     model = run.model
     cache = EmbeddingCache(run.folder.embeddings, model)
-    rules = model.method.metric, model.method.class_rule
-    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare, model.no_index)
-    yield Space("pixels", lambda items: pixels(store.images(items)), "l2", "nearest")
+    rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
+    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare, model.no_index, outlier)
+    yield Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
     untrained = build_model(model.blueprint, run.registries).eval()
     if run.recipe.init_from:
         Ancestor.of(run.recipe.init_from).give(untrained)
-    how = (*rules, untrained.compare, untrained.no_index)
-    yield Space("untrained", lambda items: untrained.embed_tensor(store.images(items)), *how)
+    how = (*rules, untrained.compare, untrained.no_index, outlier)
+    yield Space("untrained", lambda items: untrained.embed_both(store.images(items)), *how)
 
 
 def views_of(run: Run, watch: Watch) -> list[View]:
@@ -82,16 +85,17 @@ def pixels(images: FloatArray) -> FloatArray:
 def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     """The test items in this space, with an index of the same references and calibration."""
     test, select = dataset.items["test"], dataset.items["select"]
-    vectors = space.embed(test)
+    embedded = space.embed(test)
     return View(
         name=space.name,
-        embeddings=vectors,
+        embeddings=embedded.vectors,
+        space=embedded.space,
         labels=tuple(item.label for item in test),
         groups=tuple(item.group for item in test),
         digests=store.digests(test),
         classes=dataset.classes,
         seen_digests=run.model.trained_on | set(store.digests(dataset.items["calibrate"])),
-        index=_index(space, run, dataset, store, vectors.shape[1]),
+        index=_index(space, run, dataset, store, embedded.vectors.shape[1]),
         seed=run.recipe.seed,
         select=labelled(space, select, store) if select else None,
         compare=space.compare,
@@ -110,6 +114,7 @@ def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int
         operating_points=run.recipe.index.operating_points,
         trained_digests=run.model.trained_on,
         trained_groups=run.model.trained_groups,
+        space=space.outlier,
     )
     fill_index(index, dataset, store, space.embed, run.recipe.unknown.way)
     return index
@@ -118,7 +123,7 @@ def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int
 def labelled(space: Space, items: Sequence[Item], store: ImageStore) -> LabelledEmbeddings:
     """The items in this space, with what is known of them."""
     return LabelledEmbeddings(
-        embeddings=space.embed(items),
+        embeddings=space.embed(items).vectors,
         labels=tuple(item.label for item in items),
         groups=tuple(item.group for item in items),
         digests=store.digests(items),

@@ -12,7 +12,7 @@ from nearkin.contracts import Answer, FloatArray, Metric, Neighbor
 from nearkin.index import clusters
 from nearkin.index.decide import Evidence
 from nearkin.index.distances import HELD, distances, row_chunks
-from nearkin.index.inputs import Given, refuse, vector_problems
+from nearkin.index.inputs import Given, refuse
 from nearkin.index.state import State
 
 
@@ -21,48 +21,58 @@ class Asked:
     """A question: embeddings that were checked, and the state to answer from."""
 
     state: State
-    vectors: FloatArray
-    """(q, d)"""
-    one: bool
-    """Whether one answer is wanted, not a list."""
+    given: Given
+    """q embeddings"""
 
     @classmethod
     def of(cls, state: State, given: Given) -> Asked:
         """`IndexCallError` for embeddings that this state cannot be asked about."""
-        refuse(vector_problems(given.vectors, state.settings.dim, state.settings.metric))
-        return cls(state, given.vectors, given.one)
+        refuse(state.settings.problems(given))
+        return cls(state, given)
+
+    @property
+    def vectors(self) -> FloatArray:
+        """(q, d)"""
+        return self.given.vectors
+
+    @property
+    def one(self) -> bool:
+        """Whether one answer is wanted, not a list."""
+        return self.given.one
 
 
-def evidence(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> Evidence:
-    """(q, d), checked -> all that a decision rests on at this alpha, or at a larger one."""
-    references, settings = state.references, state.settings
-    k = state.scorer.score.nearest
+def evidence(state: State, given: Given, *, neighbors: int, alpha: float) -> Evidence:
+    """q embeddings, checked -> all that a decision rests on at this alpha, or at a larger one."""
+    references, settings, vectors = state.references, state.settings, given.vectors
+    k = state.scorer.nearest
     reach = None if state.searcher.looks_at_all else state.reach(alpha)
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)
     found = clusters.sharpened(state.searcher, vectors, codes, found)
-    scores = found.kth if k else _fitted_scores(state, vectors)
+    scores = found.kth if k else _fitted_scores(state, given)
     return Evidence(
         codes=codes,
         nearest=found.nearest,
         bounded=found.bounded,
+        strangeness=scores.min(axis=1, initial=np.inf),
         p_values=state.ranks.p_values([scores]),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
 
 
-def _fitted_scores(state: State, vectors: FloatArray) -> FloatArray:
-    """(q, d) -> (q, c): of the classes asked about, against all references, whichever are asked about."""
+def _fitted_scores(state: State, given: Given) -> FloatArray:
+    """q embeddings -> (q, c): of the classes asked about, against all references, whichever are asked about."""
     place = {label: column for column, label in enumerate(state.scorer.searcher.references.classes)}
-    return state.scorer.scores(vectors)[:, [place[label] for label in state.references.classes]]
+    looked_at = given.vectors if given.space is None else given.space
+    return state.scorer.scores(looked_at)[:, [place[label] for label in state.references.classes]]
 
 
-def answer(state: State, vectors: FloatArray, *, neighbors: int, alpha: float) -> list[Answer]:
-    """(q, d), checked -> q answers, each with so many neighbours."""
-    if not len(vectors):
+def answer(state: State, given: Given, *, neighbors: int, alpha: float) -> list[Answer]:
+    """q embeddings, checked -> q answers, each with so many neighbours."""
+    if not len(given):
         return []
-    return state.judge(alpha).decide(evidence(state, vectors, neighbors=neighbors, alpha=alpha))
+    return state.judge(alpha).decide(evidence(state, given, neighbors=neighbors, alpha=alpha))
 
 
 def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:

@@ -12,7 +12,7 @@ from nearkin.errors import IndexCallError, listing
 from nearkin.index import leaving_out
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent, check_labels
-from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
+from nearkin.index.inputs import Given, refuse, text_problems
 from nearkin.index.state import State
 
 
@@ -21,12 +21,13 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     level = state.settings.level(alpha)
     state.require_references()
     refuse(
-        vector_problems(given.vectors, state.settings.dim, state.settings.metric)
+        state.settings.problems(given)
         + [problem for name, values in named.items() for problem in text_problems(name, values, len(given))]
         + ([] if len(given) else ["calibrate: no items given."])
     )
     plain: dict[str, Any] = {name: tuple(map(str, values)) for name, values in named.items()}
-    new = Calibration(vectors=given.vectors, scores=np.zeros(len(given), dtype=np.float32), **plain)
+    none = np.zeros(len(given), dtype=np.float32)
+    new = Calibration(vectors=given.vectors, scores=none, space=given.space, **plain)
     check_labels(new, state.references)
     check_independent(new, state.references, state.trained, state.reviewed, state.settings.metric)
     return _calibrated(state, new, level).noted("calibrate", len(given), plain["labels"], alpha=level), None

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray, IntArray, Promise, Way
 from nearkin.errors import IndexCallError, listing
 from nearkin.index.scoring import Scorer
+from nearkin.index.space import no_rows, rows_of, stacked
 
 TEXTS = ("labels", "groups", "digests", "sources")
 SEED = 20240229
@@ -54,14 +55,18 @@ class Calibration:
     origin: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """(m,) leave_one_group_out: the id of the reference that it is; cross_conformal: its fold, from 0; else 0."""
 
+    space: FloatArray | None = None
+    """(m, e) in the outlier score's own space, where it has one."""
+
     def __post_init__(self) -> None:
         if len(self.origin) != len(self.labels):
             object.__setattr__(self, "origin", np.zeros(len(self.labels), dtype=np.int64))
 
     @classmethod
-    def empty(cls, dim: int) -> Calibration:
+    def empty(cls, dim: int, space_dim: int | None = None) -> Calibration:
         """Nothing calibrated."""
-        return cls(np.zeros((0, dim), dtype=np.float32), (), (), (), (), np.zeros(0, dtype=np.float32))
+        none = np.zeros(0, dtype=np.float32)
+        return cls(np.zeros((0, dim), dtype=np.float32), (), (), (), (), none, space=no_rows(space_dim))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -139,7 +144,7 @@ class Calibration:
         rows = np.array(items, dtype=np.int64)
         fresh = self.fresh & set(texts["labels"])
         numbers = {name: getattr(self, name)[rows] for name in ("vectors", "scores", "origin")}
-        return replace(self, fresh=fresh, **numbers, **texts)
+        return replace(self, fresh=fresh, space=rows_of(self.space, rows), **numbers, **texts)
 
     def joined(self, new: Calibration) -> Calibration:
         """These and more, the classes of the new ones stale."""
@@ -151,6 +156,7 @@ class Calibration:
             origin=np.concatenate([self.origin, new.origin]),
             way=new.way if len(new) else self.way,
             fresh=self.fresh - set(new.labels),
+            space=stacked([self.space, new.space]),
             **texts,
         )
 
@@ -168,7 +174,8 @@ class Calibration:
 
     def _own(self, scorer: Scorer, items: Sequence[int]) -> FloatArray:
         """(m,) the score of each of these items for its own class."""
-        vectors, labels = self.vectors[items], [self.labels[item] for item in items]
+        looked_at = self.vectors if self.space is None else self.space
+        vectors, labels = looked_at[items], [self.labels[item] for item in items]
         if self.way == "leave_one_group_out":
             return scorer.own_left_out(vectors, labels, [self.groups[item] for item in items], self.origin[items])
         return scorer.own(vectors, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,8 @@ class Evidence:
     """(q, c) distance to each class's nearest reference."""
     bounded: NDArray[np.bool_]
     """(q, c) where `nearest` is what it is at least, and the p-value what it is at most."""
+    strangeness: FloatArray
+    """(q,) the outlier score for the class that it is least strange for; infinite where no class can be scored."""
     p_values: NDArray[np.float64]
     """(q, c); the columns of uncalibrated classes mean nothing."""
     neighbors: Sequence[tuple[Neighbor, ...]]
@@ -69,14 +72,19 @@ class Judge:
         for row, column in zip(rows.tolist(), self.calibrated[places].tolist(), strict=True):
             fitting[row].append(classes[column])
         found = (evidence.codes.tolist(), evidence.nearest, evidence.p_values, evidence.bounded)
+        strange = evidence.strangeness.tolist()
         return [
-            self._answer(classes[code], ByClass(every, near), ByClass(able, p), Bounds(every, bounded), fit, neighbors)
-            for code, near, p, bounded, fit, neighbors in zip(*found, fitting, evidence.neighbors, strict=True)
+            self._answer(
+                classes[code], ByClass(every, near), ByClass(able, p), Bounds(every, bounded), fit, neighbors, score
+            )
+            for code, near, p, bounded, fit, neighbors, score in zip(
+                *found, fitting, evidence.neighbors, strange, strict=True
+            )
         ]
 
     def _answer(
         self, label: str, distances: Mapping[str, float], p_values: Mapping[str, float], bounds: Set[str],
-        fitting: list[str], neighbors: tuple[Neighbor, ...],
+        fitting: list[str], neighbors: tuple[Neighbor, ...], score: float,
     ) -> Answer:  # fmt: skip
         status = self._status(label, fitting)
         template = NEAREST_BY[self.class_rule]
@@ -91,6 +99,7 @@ class Judge:
             reason=nearest + self._why(status, label, p_values, fitting),
             promise=self.promise,
             bounds=bounds,
+            score=score if score < math.inf else None,
         )
 
     def _status(self, label: str, fitting: list[str]) -> Status | None:

@@ -20,7 +20,8 @@ def export(references: References, path: Path, about: dict[str, Any]) -> None:
     """Write ids, labels, groups, sources, digests, `trained` and vectors; `about` goes along as JSON text.
 
     The ending decides: `.parquet` (column `vector` is a fixed-size list; needs the extra `parquet`) or `.npz` (arrays
-    that numpy reads without pickle). A file that is there is not overwritten.
+    that numpy reads without pickle). The outlier score's own space, where it has one, goes along as `space`. A file
+    that is there is not overwritten.
     """
     if path.suffix not in FORMATS:
         raise UsageError(f"{path}: end its name in {' or '.join(FORMATS)}.")
@@ -42,6 +43,7 @@ def _npz(references: References, path: Path, about: str) -> None:
     if cut:
         raise WorkFailed(f"{path.name}: {cut[0]} with NUL characters at their end, which NPZ cuts off. Use .parquet.")
     vectors, ids, trained = references.vectors, references.ids, references.trained
+    texts |= {} if references.space is None else {"space": references.space}
     np.savez(path, vectors=vectors, ids=ids, trained=trained, about=np.array(about), **texts)
 
 
@@ -51,13 +53,16 @@ def _parquet(references: References, path: Path, about: str) -> None:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise UsageError("Parquet needs pyarrow: pip install 'nearkin[parquet]'. Or end the name in .npz.") from error
-    flat = pa.array(np.ascontiguousarray(references.vectors).reshape(-1))
+    columns = {"vector": references.vectors} | ({} if references.space is None else {"space": references.space})
     table = pa.table(
         {
             "id": pa.array(references.ids),
             **{name.removesuffix("s"): pa.array(list(getattr(references, name)), pa.string()) for name in COLUMNS},
             "trained": pa.array(references.trained),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, references.vectors.shape[1]),
+            **{
+                name: pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(c).reshape(-1)), c.shape[1])
+                for name, c in columns.items()
+            },
         }
     )
     pq.write_table(table.replace_schema_metadata({"nearkin": about}), path)

@@ -19,6 +19,7 @@ from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.scores import score_choice
 from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
+from nearkin.index.space import Space
 from nearkin.index.state import State
 from nearkin.index.trained import Trained
 from nearkin.index.writing import writing
@@ -30,6 +31,9 @@ class Index(Calibrated):
     Everywhere "images or embeddings" are asked for: a float array or tensor, (d,) for one or (n, d), or a list of
     (d,) ones, is embeddings; anything else (a path, a PIL image, an array of another shape or type, or a list of
     them) is images, which the model that the index was made with embeds. Errors are `IndexCallError`.
+
+    Where the outlier score looks at a `space` of its own, embeddings come as an `Embedded` that holds both, as
+    `run.model.embed(images)` gives.
     """
 
     def __init__(
@@ -47,8 +51,9 @@ class Index(Calibrated):
         model_files: ModelFiles | None = None,
         model_digest: str = "",
         engine: EngineChoice | str = "auto",
+        space: Space | None = None,
     ) -> None:
-        settings = Settings(metric, class_rule, dim, alpha, score_choice(score), operating_points or {})
+        settings = Settings(metric, class_rule, dim, alpha, score_choice(score), operating_points or {}, space)
         self._engine = engine if isinstance(engine, EngineChoice) else built_in(engine)
         made = self._engine.make(Build(seed=0, embedding_dim=settings.dim, metric=metric))
         model = ModelLink(embed, model_files, model_digest)

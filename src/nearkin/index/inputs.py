@@ -33,13 +33,20 @@ class Given:
     sources: tuple[str, ...]
     one: bool
     """Whether it was one image or one (d,) embedding, not a list."""
+    space: FloatArray | None = None
+    """(n, e) where each lies in the outlier score's space, where that was given; not yet checked."""
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
 def read(given: Any, dim: int, embed: Embed | None, on_embed: OnEmbed = None) -> Given:
-    """A float array or tensor of one or two dimensions is embeddings, as is a list of (d,) ones; all else is images."""
+    """An `Embedded`, a float array or tensor of one or two dimensions is embeddings, as is a list of (d,) ones.
+
+    All else is images.
+    """
+    if isinstance(given, Embedded):
+        return _given(given, one=False)
     if _is_embedding(given, dims=(1, 2)):
         array = _as_array(given)
         return _embeddings(np.atleast_2d(array), one=array.ndim == 1)
@@ -75,9 +82,19 @@ def _stack(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 
 
 def _embeddings(array: np.ndarray[Any, Any], *, one: bool) -> Given:
+    return _given(Embedded(array), one=one)
+
+
+def _given(made: Embedded, *, one: bool) -> Given:
+    """What is not said of embeddings filled in."""
     with np.errstate(over="ignore"):  # an infinity is refused by name later
-        vectors = np.ascontiguousarray(array, dtype=np.float32)
-    return Given(vectors, ("",) * len(vectors), ("embedding",) * len(vectors), one)
+        vectors, space = (
+            None if part is None else np.ascontiguousarray(_as_array(part), dtype=np.float32)
+            for part in (made.vectors, made.space)
+        )
+    assert vectors is not None, "embeddings are always there"
+    n = len(vectors)
+    return Given(vectors, tuple(made.digests or ("",) * n), tuple(made.sources or ("embedding",) * n), one, space)
 
 
 def _embedded(items: list[Any], embed: Embed | None, on_embed: OnEmbed, *, one: bool) -> Given:
@@ -101,7 +118,9 @@ def _embedded(items: list[Any], embed: Embed | None, on_embed: OnEmbed, *, one: 
         raise DataError("\n".join(bad if one else ["images that cannot be used:", *bad]))
     vectors = np.concatenate([np.asarray(made.vectors, dtype=np.float32) for made in parts])
     digests, sources = ([text for made in parts for text in getattr(made, name)] for name in ("digests", "sources"))
-    return Given(np.ascontiguousarray(vectors), tuple(digests), tuple(sources), one)
+    spaces = [np.asarray(made.space, dtype=np.float32) for made in parts if made.space is not None]
+    space = np.ascontiguousarray(np.concatenate(spaces)) if len(spaces) == len(parts) else None
+    return Given(np.ascontiguousarray(vectors), tuple(digests), tuple(sources), one, space)
 
 
 def _made(embed: Embed, images: list[Any]) -> Embedded:
@@ -206,3 +225,9 @@ def _taken(ids: Sequence[Any], taken: IntArray) -> list[Any]:
 
 def _is(values: Sequence[Any]) -> str:
     return "is" if len(values) == 1 else "are"
+
+
+def count_problem(name: str, value: Any) -> str:
+    """What is wrong with a count, or nothing."""
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return "" if is_whole and value >= 1 else f"{name} {value!r}: it is a whole number from 1."

@@ -35,6 +35,11 @@ def require_exact(scorer: Scorer) -> None:
             f"leave_one_group_out: it is unproven that the score {scorer.name} only shrinks as references join, and "
             f"the promise rests on that. It is exact for knn. {ELSE}"
         )
+    if scorer.space is not None:
+        raise IndexCallError(
+            f"leave_one_group_out: the score looks at a space of its own ({scorer.space.name}), and is fitted on all "
+            f"references, a group's own among them. {ELSE}"
+        )
     if not scorer.searcher.engine.exact:
         raise IndexCallError(
             "leave_one_group_out: this engine is approximate, and may miss other references once some are left out. "

@@ -25,7 +25,7 @@ def add(
 ) -> tuple[State, list[int]]:
     """These too, with the ids of the new ones in the order given. All or none are added."""
     references, new_ids = state.references.added(
-        given.vectors,
+        given,
         labels=named["labels"],
         groups=named["groups"],
         sources=named["sources"],
@@ -33,7 +33,7 @@ def add(
         trained=[trained] * len(given) if isinstance(trained, bool) else trained,
         trained_digests=state.trained.digests,
         ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
-        metric=state.settings.metric,
+        settings=state.settings,
     )
     remembered = _remember_reviewed(_remember_new(state, references, new_ids), given, named, reviewed)
     changed = remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"])

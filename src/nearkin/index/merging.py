@@ -9,6 +9,7 @@ import numpy as np
 from nearkin.errors import IndexCallError, listing
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent
+from nearkin.index.inputs import Given
 from nearkin.index.references import TEXTS, References
 from nearkin.index.state import State
 
@@ -27,7 +28,7 @@ def merge(state: State, other: State, renumber: bool, keep_calibration: bool) ->
     trained = state.trained.joined(other.trained.vectors, other.trained.digests, other.trained.groups)
     references, new_ids = _references(state, other.references, frozenset(trained.digests), renumber)
     calibration = _calibration(state.calibration, other.calibration) if keep_calibration else Calibration.empty(
-        state.settings.dim
+        state.settings.dim, state.settings.space_dim
     )  # fmt: skip
     reviewed = state.reviewed.joined(other.reviewed.vectors, other.reviewed.digests, other.reviewed.groups)
     check_independent(calibration, references, trained, reviewed, state.settings.metric)
@@ -46,6 +47,9 @@ def _check_settings(state: State, other: State) -> None:
         for name in ("metric", "class_rule", "dim")
         if getattr(theirs, name) != getattr(ours, name)
     ]
+    if ours.space != theirs.space:
+        spaces = (one.space.said if one.space else "the embedding itself" for one in (theirs, ours))
+        differ.append("its outlier score looks at {}, and this one's at {}".format(*spaces))
     if state.model.digest != other.model.digest:
         differ.append("its embeddings are of another model")
     if differ:
@@ -62,12 +66,12 @@ def _references(
             "merge(other, renumber=True) gives the other's references new ones."
         )
     joined, new_ids = state.references.added(
-        other.vectors,
+        Given(other.vectors, (), (), one=False, space=other.space),
         **{name: getattr(other, name) for name in TEXTS},
         trained=other.trained.tolist(),
         trained_digests=trained_digests,
         ids=None if renumber else other.ids.tolist(),
-        metric=state.settings.metric,
+        settings=state.settings,
     )
     return joined if renumber else replace(joined, next_id=max(joined.next_id, other.next_id)), new_ids
 

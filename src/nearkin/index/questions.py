@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from nearkin.index import answering, export, history, verifying
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
 from nearkin.index.history import Drift, Event
-from nearkin.index.inputs import Given, read, refuse
+from nearkin.index.inputs import Given, count_problem, read, refuse
 from nearkin.index.references import References
-from nearkin.index.settings import Settings, alpha_problem, count_problem
+from nearkin.index.settings import Settings, alpha_problem
 from nearkin.index.state import State
 from nearkin.index.verifying import Check
 from nearkin.index.where import Where
@@ -101,7 +102,7 @@ class Questions:
         refuse([count_problem("k", k)])
         level = self._state.settings.level(alpha)
         asked = self._asked(images_or_embeddings, where)
-        answers = answering.answer(asked.state, asked.vectors, neighbors=int(k), alpha=level)
+        answers = answering.answer(asked.state, asked.given, neighbors=int(k), alpha=level)
         if record:
             self.record(answers)
         return answers[0] if asked.one else answers
@@ -137,7 +138,8 @@ class Questions:
 
     def _read(self, images_or_embeddings: Any) -> Given:
         state = self._state
-        return read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
+        given = read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
+        return given if state.settings.space else replace(given, space=None)
 
     # ------------------------------------------------------------------------------- for people and other tools
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.contracts import Engine, FloatArray
+from nearkin.contracts import Engine
 from nearkin.errors import IndexCallError, listing
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent
-from nearkin.index.inputs import OnEmbed, read, refuse, vector_problems
+from nearkin.index.inputs import Given, OnEmbed, read, refuse
 from nearkin.index.searcher import Searcher
+from nearkin.index.space import rows_of
 from nearkin.index.state import State
 from nearkin.index.texts import Packed
 from nearkin.index.trained import Trained
@@ -56,7 +57,8 @@ def reembed(
         raise IndexCallError("reembed: the other index has no model. Open it with its model, or take run.index.")
     if keep_calibration:
         state.calibration.require_held_out("reembed")
-    held, items = state.references, state.calibration if keep_calibration else Calibration.empty(state.settings.dim)
+    none = Calibration.empty(state.settings.dim, state.settings.space_dim)
+    held, items = state.references, state.calibration if keep_calibration else none
     pictures = [*images.of_references(state), *(images.of_calibration(state) if keep_calibration else ())]
     names = [f"reference {i} ({source})" for i, source in zip(held.ids, held.sources, strict=True)]
     names += [f"calibration {items.name(item)}" for item in range(len(items))]
@@ -66,7 +68,7 @@ def reembed(
     old = (*held.digests, *items.digests)
     other = [bool(was) and was != now for was, now in zip(old, made.digests, strict=True)]
     _refuse(names, other, "another image now than the one that was embedded:", "Restore them, or remove and add anew.")
-    return _with_vectors(state, target, engine, items, made.vectors, made.digests), None
+    return _embedded_anew(state, target, engine, items, made), None
 
 
 MISSING = (
@@ -85,23 +87,24 @@ def _refuse(names: Sequence[str], wrong: Sequence[bool], what: str, mend: str) -
     refuse([f"reembed: {what} {listing(found)}. {mend}"] if found else [])
 
 
-def _with_vectors(
-    state: State, target: State, engine: Engine, items: Calibration, vectors: FloatArray, digests: Sequence[str]
-) -> State:
+def _embedded_anew(state: State, target: State, engine: Engine, items: Calibration, made: Given) -> State:
     settings = replace(target.settings, alpha=state.settings.alpha, score=state.settings.score)
-    refuse(vector_problems(vectors, settings.dim, settings.metric))
-    n = len(state.references)
+    space = made.space if settings.space else None
+    refuse(settings.problems(replace(made, space=space)))
+    vectors, digests, n = made.vectors, made.digests, len(state.references)
     flags = np.array([digest in target.trained.digests for digest in digests[:n]], dtype=bool)
-    references = replace(state.references, vectors=vectors[:n], digests=Packed.of(digests[:n]), trained=flags)
+    texts: dict[str, Any] = {"digests": Packed.of(digests[:n]), "trained": flags}
+    references = replace(state.references, vectors=vectors[:n], space=rows_of(space, slice(n)), **texts)
     rows = np.flatnonzero(flags)
     groups = [references.groups[row] for row in rows]
     trained = target.trained.joined(references.vectors[rows], [digests[row] for row in rows.tolist()], groups)
-    calibration = replace(items, vectors=vectors[n:], digests=tuple(digests[n:]), fresh=frozenset())
+    columns: dict[str, Any] = {"vectors": vectors[n:], "space": rows_of(space, slice(n, None))}
+    calibration = replace(items, digests=tuple(digests[n:]), fresh=frozenset(), **columns)
     # Its images are known by their pixels; embeddings of another model tell nothing.
     reviewed = Trained.empty(settings.dim, state.reviewed.digests, state.reviewed.groups)
     check_independent(calibration, references, trained, reviewed, settings.metric)
     searcher = Searcher(references, engine.holding(references.ids, references.vectors), settings.metric)
-    made = State(settings, references, calibration, trained, reviewed, searcher, target.model, state.history)
-    scored = calibration.scored(made.scorer, set(calibration.labels))
+    anew = State(settings, references, calibration, trained, reviewed, searcher, target.model, state.history)
+    scored = calibration.scored(anew.scorer, set(calibration.labels))
     note = {"calibration": len(items), "model": target.model.digest}
-    return replace(made, calibration=scored).noted("reembed", n, references.labels, **note)
+    return replace(anew, calibration=scored).noted("reembed", n, references.labels, **note)

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearkin.contracts import FloatArray, IntArray, Metric
+from nearkin.contracts import FloatArray, IntArray
 from nearkin.errors import did_you_mean, listing
-from nearkin.index.inputs import LARGEST_ID, id_problems, refuse, text_problems, vector_problems
+from nearkin.index.inputs import LARGEST_ID, Given, id_problems, refuse, text_problems
+from nearkin.index.settings import Settings
+from nearkin.index.space import no_rows, rows_of, stacked
 from nearkin.index.texts import Coded, Packed
 
 TEXTS = ("labels", "groups", "sources", "digests")
@@ -39,18 +41,21 @@ class References:
     """(n,) whether it trained the model."""
     next_id: int = 0
     """Ids are not given twice, not even after a removal."""
+    space: FloatArray | None = None
+    """(n, e) in the outlier score's own space, where it has one."""
 
     def __post_init__(self) -> None:
-        for array in (self.vectors, self.ids, self.trained):
-            array.flags.writeable = False
+        for array in (self.vectors, self.ids, self.trained, self.space):
+            if array is not None:
+                array.flags.writeable = False
 
     @classmethod
-    def empty(cls, dim: int) -> References:
+    def empty(cls, dim: int, space_dim: int | None = None) -> References:
         """None yet."""
         vectors, ids = np.zeros((0, dim), dtype=np.float32), np.zeros(0, dtype=np.int64)
         none: tuple[str, ...] = ()
         texts = (Coded.of(none), Coded.of(none), Packed.of(none), Packed.of(none))
-        return cls(vectors, ids, *texts, np.zeros(0, dtype=bool))
+        return cls(vectors, ids, *texts, np.zeros(0, dtype=bool), space=no_rows(space_dim))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -111,32 +116,33 @@ class References:
     # ------------------------------------------------------------------------------------------- changes
 
     def added(
-        self, vectors: FloatArray, *, labels: Sequence[str], groups: Sequence[str], sources: Sequence[str],
+        self, given: Given, *, labels: Sequence[str], groups: Sequence[str], sources: Sequence[str],
         digests: Sequence[str], trained: Sequence[bool], trained_digests: Set[str], ids: Sequence[int] | None,
-        metric: Metric,
+        settings: Settings,
     ) -> tuple[References, list[int]]:  # fmt: skip
-        """These and (m, d) more; and the ids of the new ones, in the order given. All problems are raised at once."""
-        n = len(vectors)
+        """These and m more; and the ids of the new ones, in the order given. All problems are raised at once."""
+        n = len(given)
         new_ids = list(range(self.next_id, self.next_id + n) if ids is None else ids)
-        given = dict(zip(TEXTS, (labels, groups, sources, digests), strict=True))
+        texts = dict(zip(TEXTS, (labels, groups, sources, digests), strict=True))
         refuse(
-            vector_problems(vectors, self.vectors.shape[1], metric)
-            + [problem for name, values in given.items() for problem in text_problems(name, values, n)]
+            settings.problems(given)
+            + [problem for name, values in texts.items() for problem in text_problems(name, values, n)]
             + ([f"trained: {len(trained)} given for {n} items."] if len(trained) != n else [])
             + id_problems(new_ids, n, self.ids)
         )
         flags = [bool(flag) or digest in trained_digests for flag, digest in zip(trained, digests, strict=True)]
-        return self._joined(vectors, np.array(new_ids, dtype=np.int64), given, np.array(flags, dtype=bool))
+        return self._joined(given, np.array(new_ids, dtype=np.int64), texts, np.array(flags, dtype=bool))
 
     def _joined(
-        self, vectors: FloatArray, ids: IntArray, given: Mapping[str, Sequence[str]], trained: NDArray[np.bool_]
+        self, given: Given, ids: IntArray, texts: Mapping[str, Sequence[str]], trained: NDArray[np.bool_]
     ) -> tuple[References, list[int]]:
         joined = References(
-            vectors=np.concatenate([self.vectors, vectors]),
+            vectors=np.concatenate([self.vectors, given.vectors]),
             ids=np.concatenate([self.ids, ids]),
             trained=np.concatenate([self.trained, trained]),
             next_id=max(self.next_id, min(int(ids.max(initial=-1)) + 1, LARGEST_ID)),
-            **{name: getattr(self, name).joined(given[name]) for name in TEXTS},
+            space=stacked([self.space, given.space]),
+            **{name: getattr(self, name).joined(texts[name]) for name in TEXTS},
         )
         in_order = bool((np.diff(joined.ids) > 0).all())
         return joined if in_order else joined.take(np.argsort(joined.ids)), ids.tolist()
@@ -172,6 +178,5 @@ class References:
     def take(self, positions: IntArray) -> References:
         """Those at (m,) positions, in that order."""
         columns: dict[str, Any] = {name: getattr(self, name).take(positions) for name in TEXTS}
-        return replace(
-            self, vectors=self.vectors[positions], ids=self.ids[positions], trained=self.trained[positions], **columns
-        )
+        columns |= {name: getattr(self, name)[positions] for name in ("vectors", "ids", "trained")}
+        return replace(self, space=rows_of(self.space, positions), **columns)

@@ -14,6 +14,7 @@ from nearkin.errors import NearkinError, PluginError
 from nearkin.index.clusters import kth_outside_group, look_up, own_kth
 from nearkin.index.distances import HELD, row_chunks
 from nearkin.index.searcher import Searcher
+from nearkin.index.space import FittedSpace, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +25,25 @@ class Scorer:
     score: Score
     name: str
     """The score's, as a reason says it."""
+    space: Space | None = None
+    """Where it looks; `None` for the embedding. What is scored is given as it lies there."""
+
+    @property
+    def nearest(self) -> int | None:
+        """k, where the score is taken from the engine's search."""
+        return None if self.space else self.score.nearest
 
     @property
     def per_class(self) -> bool:
         """Whether a class's scores rest on its own references alone."""
+        if self.space:
+            return self.score.nearest is not None and not self.space.standardize
         return self.score.nearest is not None and self.searcher.engine.exact
 
     @property
     def basis(self) -> str:
         """What its scores rest on besides the references: scores of another basis do not compare."""
-        exact = self.score.nearest is None or self.searcher.engine.exact
+        exact = self.nearest is None or self.searcher.engine.exact
         return self.name if exact else f"{self.name} by the engine {self.searcher.engine.fingerprint}"
 
     @cached_property
@@ -44,20 +54,21 @@ class Scorer:
 
     def scores(self, queries: FloatArray) -> FloatArray:
         """(q, d) -> (q, c), a column a class of the references; infinite for those that are not `able`."""
-        if self.score.nearest is not None:
-            return look_up(self.searcher, queries, k=self.score.nearest).kth
+        if self.nearest is not None:
+            return look_up(self.searcher, queries, k=self.nearest).kth
         references = self.searcher.references
         scores = np.full((len(queries), len(references.classes)), np.inf, dtype=np.float32)
-        for rows in row_chunks(len(queries), references.vectors.size, HELD) if self.able else ():
-            scores[rows, self._columns] = self._checked(self._fitted, queries[rows])
+        for rows in row_chunks(len(queries), self._looked_at.size, HELD) if self.able else ():
+            placed = self._placed(queries[rows]) if self._placed else queries[rows]
+            scores[rows, self._columns] = self._checked(self._fitted, placed)
         return scores
 
     def own(self, vectors: FloatArray, labels: Sequence[str]) -> FloatArray:
         """(m, d) items of these labels, all able -> (m,) each one's score for its own class."""
         code_of = self.searcher.references.code_of
         columns = np.array([code_of[label] for label in labels], dtype=np.int64)
-        if self.score.nearest is not None:
-            return own_kth(self.searcher, vectors, columns, self.score.nearest)
+        if self.nearest is not None:
+            return own_kth(self.searcher, vectors, columns, self.nearest)
         own: FloatArray = self.scores(vectors)[np.arange(len(labels)), columns]
         return own
 
@@ -93,13 +104,26 @@ class Scorer:
         able = np.array([column for column, label in enumerate(classes) if label in self.able], dtype=np.int64)
         return slice(None) if len(able) == len(classes) else able
 
+    @property
+    def _looked_at(self) -> FloatArray:
+        """(n, d) the references where the score looks, as they were given."""
+        references = self.searcher.references
+        return references.vectors if references.space is None else references.space
+
+    @cached_property
+    def _placed(self) -> FittedSpace | None:
+        """What brings vectors of a space of its own to how they are compared."""
+        return self.space.fitted(self._looked_at) if self.space else None
+
     @cached_property
     def _fitted(self) -> FittedScore:
         references = self.searcher.references
         columns = np.arange(len(references.classes))[self._columns]
         rows = np.isin(references.codes, columns)
         codes = np.searchsorted(columns, references.codes[rows])
-        fitted: FittedScore = self._call(self.score.fit, references.vectors[rows], codes)
+        vectors = self._looked_at[rows]
+        placed = self._placed(vectors) if self._placed else vectors
+        fitted: FittedScore = self._call(self.score.fit, placed, codes)
         return fitted
 
     def _checked(self, fitted: FittedScore, queries: FloatArray) -> FloatArray:

@@ -56,9 +56,10 @@ class State:
     @classmethod
     def empty(cls, settings: Settings, trained: Trained, engine: Engine, model: ModelLink) -> State:
         """No references yet."""
-        references = References.empty(settings.dim)
+        dims = settings.dim, settings.space_dim
+        references = References.empty(*dims)
         searcher = Searcher(references, engine, settings.metric)
-        calibration, reviewed = Calibration.empty(settings.dim), Trained.empty(settings.dim)
+        calibration, reviewed = Calibration.empty(*dims), Trained.empty(settings.dim)
         return cls(settings, references, calibration, trained, reviewed, searcher, model)
 
     def blank(self) -> State:
@@ -91,7 +92,9 @@ class State:
         if self.whole is not None:
             return self.whole.scorer
         if not self._scorers:
-            self._scorers.append(Scorer(self.searcher, self.settings.made_score(), self.settings.said_score))
+            settings = self.settings
+            score = settings.made_score()
+            self._scorers.append(Scorer(self.searcher, score, settings.said_score, settings.space))
         return self._scorers[0]
 
     def noted(self, call: str, n: int, labels: Iterable[str] = (), **details: Any) -> State:
@@ -123,7 +126,7 @@ class State:
         """
         if alpha not in self._reaches:
             judge = self.judge(alpha)
-            calibrated = judge.calibrated[: None if self.scorer.score.nearest else 0]
+            calibrated = judge.calibrated[: None if self.scorer.nearest else 0]
             self._reaches[alpha] = self.calibration.reach(judge.classes, calibrated, alpha)
         return self._reaches[alpha]
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from nearkin.contracts import FloatArray
 from nearkin.files import Bundle
 from nearkin.index.inputs import id_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import TEXTS, References
@@ -42,6 +43,7 @@ def write_references(references: References, file: BinaryIO) -> None:
         "vectors": references.vectors,
         "ids": references.ids,
         "trained": references.trained,
+        **({} if references.space is None else {"space": references.space}),
     }
     for name in TEXTS:
         texts = getattr(references, name)
@@ -59,13 +61,25 @@ def read_references(data: memoryview | bytes, settings: Settings, next_id: int) 
     texts: dict[str, Any] = {name: _coded(tensors, name) if name in CODED else _packed(tensors, name) for name in TEXTS}
     refuse(vector_problems(vectors, settings.dim, settings.metric))
     n = len(vectors)
+    space = read_space(tensors, settings, n)
     if {len(ids), len(trained), *map(len, texts.values())} != {n}:
         raise ValueError("its columns are of different lengths.")
     if n and (ids[0] < 0 or (np.diff(ids) <= 0).any() or next_id < ids[-1]):
         raise ValueError("its ids do not ascend, or reach beyond the next one.")
     if not np.isin(trained.view(np.uint8), (0, 1)).all():
         raise ValueError("trained is neither true nor false.")
-    return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, **texts)
+    return References(vectors=vectors, ids=ids, trained=trained, next_id=next_id, space=space, **texts)
+
+
+def read_space(tensors: Mapping[str, NDArray[Any]], settings: Settings, n: int) -> FloatArray | None:
+    """(n, e) the rows in the outlier score's own space; `ValueError` where the settings and the file disagree."""
+    if settings.space is None:
+        if "space" in tensors:
+            raise ValueError("it holds a space that its settings do not name.")
+        return None
+    space = tensor(tensors, "space", np.float32, 2)
+    refuse(settings.space.problems(space, n))
+    return space
 
 
 def _coded(tensors: Mapping[str, NDArray[Any]], name: str) -> Coded:

@@ -16,7 +16,7 @@ from nearkin.index.calibration import TEXTS, Calibration
 from nearkin.index.inputs import refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.settings import Settings
-from nearkin.index.stored import tensor
+from nearkin.index.stored import read_space, tensor
 from nearkin.index.trained import Trained
 from nearkin.parsing import bounded_tensors, parsing
 
@@ -28,7 +28,8 @@ MOST_FOLDS = 1000
 
 def write_calibration(calibration: Calibration) -> dict[str, bytes]:
     """The two files of a calibration."""
-    tensors = {name: getattr(calibration, name) for name in ("vectors", "scores", "origin")}
+    names = ("vectors", "scores", "origin", *(() if calibration.space is None else ("space",)))
+    tensors = {name: getattr(calibration, name) for name in names}
     said = {name: getattr(calibration, name) for name in (*TEXTS, "way", "basis")}
     return {
         CALIBRATION: save(tensors),
@@ -45,6 +46,7 @@ def read_calibration(
         vectors, scores = tensor(tensors, "vectors", np.float32, 2), tensor(tensors, "scores", np.float32, 1)
         n = len(vectors)
         refuse(vector_problems(vectors, settings.dim, settings.metric))
+        space = read_space(tensors, settings, n)
         origin = tensor(tensors, "origin", np.int64, 1) if "origin" in tensors else np.zeros(n, dtype=np.int64)
         if len(scores) != n or len(origin) != n or np.isnan(scores).any():
             raise ValueError("its scores are not one number an item.")
@@ -57,7 +59,7 @@ def read_calibration(
         _check_origin(way, origin, np.array([label in fresh for label in texts["labels"]], dtype=bool), references)
         basis = str(said.get("basis", settings.said_score))
     made: dict[str, Any] = {"scores": scores, "origin": origin, "way": way, "fresh": fresh, "basis": basis, **texts}
-    return Calibration(vectors=vectors, **made)
+    return Calibration(vectors=vectors, space=space, **made)
 
 
 def _check_origin(way: Any, origin: IntArray, is_fresh: Any, references: References) -> None:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nearkin.contracts import Kind, Metric, Options
 from nearkin.recipe.contrast import Contrast
 from nearkin.recipe.preparation import CropOptions, Preparation
+from nearkin.recipe.space import AnySpace, EmbeddingSpace
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -243,6 +244,8 @@ class UnknownOptions(Options):
     way: Literal["held_out", "leave_one_group_out"] = "held_out"
     """What calibrates a class. `held_out`: the images of `data.calibrate`, kept apart. `leave_one_group_out`: the same
     images, which are references too; each group is scored against all other references. For the score `knn` alone."""
+    space: AnySpace = EmbeddingSpace(type="embedding")
+    """Where the outlier score looks. The label's embedding, unless fine-tuning made it forget what it was not asked."""
 
 
 @dataclass(frozen=True)

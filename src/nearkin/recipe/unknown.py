@@ -44,6 +44,9 @@ def check_way(
             f"'leave_one_group_out' is exact for the score knn; of {score.type} it is unproven that it only shrinks as "
             "references join. Use held_out.",
         )
+    if unknown.space.type != "embedding":
+        message = "'leave_one_group_out' scores in the embedding alone: leave out space, or take way held_out."
+        problems.add(("unknown", "way"), message)
     if engine.type in APPROXIMATE:
         problems.add(("unknown", "way"), f"'leave_one_group_out' needs an exact engine, and {engine.type} is none.")
     if not data.calibrate:

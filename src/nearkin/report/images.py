@@ -38,9 +38,9 @@ class Shown:
     def of(cls, run: Run, watch: Watch) -> Shown:
         """Its images read again. `DataError` where they are not here, `DamagedError` where they are others."""
         dataset, store = reopen_data(run, watch)
-        vectors = EmbeddingCache(run.folder.embeddings, run.model).embed(store, dataset.items["test"])
-        answers = [] if run.model.no_index else run.index.query(vectors)
-        return cls(run, dataset, store, vectors, answers)
+        embedded = EmbeddingCache(run.folder.embeddings, run.model).embed(store, dataset.items["test"])
+        answers = [] if run.model.no_index else run.index.query(embedded)
+        return cls(run, dataset, store, embedded.vectors, answers)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nearkin.contracts import Build, EngineChoice, ScoreChoice, Way
+from nearkin.contracts import Build, Embedded, EngineChoice, ScoreChoice, Way
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import listing
 from nearkin.index import Index
 from nearkin.index.calibration import groups_needed
+from nearkin.index.space import Space
 from nearkin.model import Model
 from nearkin.plugins import engine_of, score_of
 from nearkin.recipe import Recipe
+from nearkin.recipe.space import EmbeddingSpace, FeaturesSpace
 from nearkin.registry import Registries
 
 
@@ -35,6 +37,7 @@ def build_index(
         trained_groups=model.trained_groups,
         model_files=model.files,
         model_digest=cache.model_digest,
+        space=recipe_space(recipe, model),
     )
     chosen = dataset.items["select"]
     if chosen:
@@ -54,8 +57,19 @@ def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:
     return score_of(registries, recipe.score.type, recipe.score.options.model_dump(mode="json", by_alias=True))
 
 
+def recipe_space(recipe: Recipe, model: Model) -> Space | None:
+    """Where the recipe's outlier score looks; `None` for the embedding."""
+    said = recipe.unknown.space
+    if isinstance(said, EmbeddingSpace):
+        return None
+    assert model.space is not None, "the model was made from this recipe"
+    name = ", and ".join(part.said for part in model.space.parts)
+    standardize = said.standardize if isinstance(said, FeaturesSpace) else True
+    return Space(name, model.space.dims(model.embedding_dim), said.metric, standardize)
+
+
 def fill_index(
-    index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Any], way: Way
+    index: Index, dataset: Dataset, store: ImageStore, embed: Callable[[Sequence[Any]], Embedded], way: Way
 ) -> None:
     """Train items as references, calibrate items as calibration, in whatever space `embed` gives."""
     references, calibration = dataset.items["train"], dataset.items["calibrate"]

@@ -56,6 +56,7 @@ class Ancestor:
         fitting = {name: t for name, t in self.weights.items() if name in own and own[name].shape == t.shape}
         _check_trunk(self.run, trunk_of(model.backbone), own, fitting)
         backbone.load_state_dict({**own, **fitting})
+        model.begins()
         model.trained_on |= self.trained_on
         model.trained_groups |= self.trained_groups
         return [_told(self.run, fitting, [name for name in own if name not in fitting], self.weights)]

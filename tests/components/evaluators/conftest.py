@@ -40,7 +40,7 @@ class FakeIndex:
         groups = {name: len(own) for name, own in self.scores.items()}
         bare = {name: "none given" for name in names if name not in self.scores}
         promise = Promise(self.alpha, "held_out" if self.scores else None, groups, bare)
-        return Answer(status, label, distances[label], distances, p_values, (), "", promise)
+        return Answer(status, label, distances[label], distances, p_values, (), "", promise, score=min(near))
 
 
 @pytest.fixture(scope="session")

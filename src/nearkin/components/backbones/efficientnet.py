@@ -88,7 +88,7 @@ def efficientnet_lite0(options: EfficientNetLite0Options) -> Network:
         blocks += _stage_blocks(before, stage)
     blocks.append(nn.Sequential(*conv_norm(widths[-1], FEATURES, 1)))
     spec = square_input(options.channels, options.image_size, mean=MEAN, std=STD)
-    return Network(blocks, features=FEATURES, input_spec=spec, options=options)
+    return Network(blocks, features=FEATURES, input_spec=spec, options=options, stages=slice(1, -1))
 
 
 def _stage_blocks(channels_in: int, stage: Stage) -> Sequence[nn.Module]:

@@ -22,9 +22,16 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[nn.Module], *, features: int, input_spec: InputSpec, options: BackboneOptions
+        self,
+        blocks: Sequence[nn.Module],
+        *,
+        features: int,
+        input_spec: InputSpec,
+        options: BackboneOptions,
+        stages: slice = slice(None),
     ) -> None:
         super().__init__()
+        self._stages = stages
         self.input = input_spec
         self.normalize, self.pool = options.normalize, options.pool
         self.blocks = nn.Sequential(*blocks)
@@ -40,6 +47,11 @@ class Network(nn.Module):
     def trunk(self) -> nn.Module:
         """All but the projection head: what a learning rate of the backbone's own moves."""
         return self.blocks
+
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        """What `unknown.space` counts from 1: the blocks, less what stands before and after the repeated ones."""
+        return list(self.blocks)[self._stages]
 
     def train(self, mode: bool = True) -> Network:
         """Training mode, in which what is frozen stays as in evaluation: its batch norms learn no statistics."""

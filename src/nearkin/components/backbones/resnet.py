@@ -79,4 +79,5 @@ def resnet18(options: ResNet18Options) -> Network:
         features=widths[-1],
         input_spec=square_input(options.channels, options.image_size, mean=0.5, std=0.5),
         options=options,
+        stages=slice(1, None),
     )

@@ -29,7 +29,7 @@ class Answered:
     def ask(cls, view: View, resamples: int) -> Answered:
         """Ask the view's index about all of them."""
         items = askable(view)
-        answers = view.index.query(view.embeddings[items.rows]) if len(items) else []
+        answers = view.index.query(view.asked(items.rows)) if len(items) else []
         return cls(view, items, tuple(answers), resamples)
 
     def __len__(self) -> int:
@@ -52,9 +52,10 @@ class Answered:
         return np.array([answer.status == "unknown" for answer in self.answers], dtype=bool)
 
     @property
-    def distances(self) -> NDArray[np.float64]:
-        """(n,) to the nearest reference of all."""
-        return np.array([min(answer.distances.values()) for answer in self.answers], dtype=np.float64)
+    def scores(self) -> NDArray[np.float64]:
+        """(n,) how strange each is by the index's outlier score; infinite where no class can be scored."""
+        scores = (answer.score for answer in self.answers)
+        return np.array([np.inf if score is None else score for score in scores], dtype=np.float64)
 
     def where(self, chosen: NDArray[Any]) -> Answered:
         """The images of a (n,) mask, or at (k,) positions."""

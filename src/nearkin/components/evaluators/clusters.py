@@ -31,7 +31,7 @@ class Clusters:
         One answer for everything gets the largest class's share of images right, and one class's recall to 1.
         """
         items = askable(view)
-        answers: list[Answer] = view.index.query(view.embeddings[items.rows]) if len(items) else []
+        answers: list[Answer] = view.index.query(view.asked(items.rows)) if len(items) else []
         details = {"left_out": dict(items.left_out), **confusion(view.classes, items, answers)}
         is_known = items.codes < len(view.classes)
         known = items.where(is_known)

@@ -1,4 +1,4 @@
-"""How well unknowns stand out by their distance to the nearest reference, and how many are flagged."""
+"""How well unknowns stand out by the index's outlier score, and how many are flagged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TPR = 0.95
 
 @dataclass(frozen=True)
 class Ranked:
-    """One figure of the ranking by distance."""
+    """One figure of the ranking by the outlier score."""
 
     name: str
     read: Callable[[Sweep], Values]
@@ -29,18 +29,18 @@ class Ranked:
     note: str
     needs_unknown: bool = True
     chance: float | None = None
-    """Left out: that of one distance for everything."""
+    """Left out: that of one score for everything."""
 
 
 RANKED = (
-    Ranked("unknown_auroc", Sweep.auroc, "higher", "the chance that an unknown lies farther out than a known"),
-    Ranked("unknown_aupr", Sweep.aupr_unknown, "higher", "average precision of finding unknowns, farthest first"),
-    Ranked("known_aupr", Sweep.aupr_known, "higher", "average precision of finding knowns, nearest first"),
+    Ranked("unknown_auroc", Sweep.auroc, "higher", "the chance that an unknown is stranger than a known"),
+    Ranked("unknown_aupr", Sweep.aupr_unknown, "higher", "average precision of finding unknowns, strangest first"),
+    Ranked("known_aupr", Sweep.aupr_known, "higher", "average precision of finding knowns, plainest first"),
     Ranked(
         "fpr_at_95_tpr",
         lambda sweep: sweep.fpr_at_tpr(TPR),
         "lower",
-        "the share of unknowns within the distance that keeps 95% of knowns",
+        "the share of unknowns at or below the score that keeps 95% of knowns",
         chance=TPR,
     ),
     Ranked("oscr", Sweep.oscr, "higher", "area under knowns accepted and named right, over unknowns accepted"),
@@ -48,7 +48,7 @@ RANKED = (
         "aurc",
         Sweep.aurc,
         "lower",
-        "the mean share of wrong answers among the nearest so many, an unknown always wrong",
+        "the mean share of wrong answers among the plainest so many, an unknown always wrong",
         needs_unknown=False,
     ),
 )
@@ -78,7 +78,7 @@ def ranked(asked: Answered) -> list[Figure]:
     if all(missing.values()):
         return [Figure(one.name, None, note=missing[one.name], better=one.better) for one in RANKED]
     here = np.ones((1, len(asked)), dtype=np.int64)
-    sweep, resampled = (Sweep.of(asked.distances, unknown, asked.hits, weights) for weights in (here, asked.weights()))
+    sweep, resampled = (Sweep.of(asked.scores, unknown, asked.hits, weights) for weights in (here, asked.weights()))
     return [
         Figure(one.name, None, note=missing[one.name], better=one.better)
         if missing[one.name]
