@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import time
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
 from nearkin.contracts import Build, Engine
 from nearkin.errors import IndexCallError
 from nearkin.index import Index, load
-from nearkin.index.engines import built_in
+from nearkin.index.engines import built_in, faiss_file
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(300, 8)).astype(np.float32)
@@ -102,3 +105,57 @@ def test_an_index_answers_where_pytorch_metric_learning_has_replaced_faiss_searc
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("type", ["flat", "hnsw", "ivf"])
+def test_a_process_that_was_forked_after_a_search_answers(type: str) -> None:
+    n, options = (40_000, {}) if type == "flat" else (2000, {"at_least": 50})
+    index = Index(metric="l2", class_rule="nearest", dim=8, engine=built_in(type, options))
+    vectors = np.random.default_rng(1).normal(size=(n, 8)).astype(np.float32)
+    threads = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(2)
+        index.add(vectors, ["a"] * n)
+        before = index.query(vectors[:64])
+        child = os.fork()
+        if not child:
+            os._exit(0 if index.query(vectors[:64]) == before else 1)
+    finally:
+        faiss.omp_set_num_threads(threads)
+    assert ended(child) == 0
+
+
+def ended(child: int) -> int:
+    """How a process ended; one that hangs is killed."""
+    deadline = time.monotonic() + 60
+    while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+        time.sleep(0.01)
+    return found[1]
+
+
+def test_an_id_that_faiss_takes_twice_is_refused() -> None:
+    raw = faiss.IndexIDMap2(faiss.IndexFlatL2(8))
+    raw.add_with_ids(VECTORS[:2], np.array([7, 7]))
+    assert raw.search(VECTORS[:1], 2)[1].tolist() == [[7, 7]]
+    index = Index(metric="l2", class_rule="nearest", dim=8)
+    with pytest.raises(IndexCallError, match="7 is given twice"):
+        index.add(VECTORS[:2], ["a", "a"], ids=[7, 7])
+    index.add(VECTORS[:1], ["a"], ids=[7])
+    with pytest.raises(IndexCallError, match="7 is in the index already"):
+        index.add(VECTORS[:2], ["a", "a"], ids=[3, 7])
+    assert index.references.ids.tolist() == [7]
+
+
+@pytest.mark.parametrize("type", ["hnsw", "ivf"])
+def test_bytes_of_another_type_of_faiss_index_are_never_parsed(type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = made(type, at_least=50).holding(IDS, VECTORS)
+    file = io.BytesIO()
+    engine.write(file)
+    start = faiss_file.HEADER + 8 * len(IDS)
+    whole = file.getvalue()
+    assert faiss_file.read_built(memoryview(whole), type) is not None
+    monkeypatch.setattr(faiss_file, "_read_faiss", lambda data: pytest.fail("was parsed"))
+    for other in (b"IxF2", b"IxPT", b"IwPR", b"IxMp", b"IHN9", b"\0\0\0\0", whole[start : start + 3]):
+        assert faiss_file.read_built(memoryview(whole[:start] + other + whole[start + 4 :]), type) is None

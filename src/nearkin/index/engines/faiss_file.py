@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -19,6 +19,9 @@ from nearkin.index.engines.raw import faiss_module
 
 HEADER = 256
 """Bytes: one line of JSON, filled up with spaces."""
+TYPES: Mapping[str, frozenset[bytes]] = {"hnsw": frozenset([b"IHNf"]), "ivf": frozenset([b"IwFl", b"IwSq", b"IwPQ"])}
+"""The first four bytes of the FAISS indexes that each kind of engine writes. FAISS itself would read any of its some
+sixty types, and build whatever they ask for."""
 LIMITS = threading.Lock()
 """FAISS's limits hold for the whole process."""
 
@@ -54,6 +57,8 @@ def read_built(data: memoryview, kind: str) -> Read | None:
         numbers = np.frombuffer(data[HEADER : HEADER + 8 * (n_rows + n_gone)], dtype=np.int64)
         rows, gone = numbers[:n_rows], numbers[n_rows:]
         if not _ascend(rows) or not _ascend(gone) or (n_gone and not 0 <= gone[0] <= gone[-1] < n_rows):
+            return None
+        if said["built"] and bytes(data[HEADER + 8 * len(numbers) :][:4]) not in TYPES[kind]:
             return None
         index = _read_faiss(data[HEADER + 8 * len(numbers) :]) if said["built"] else None
     except (ValueError, TypeError, LookupError, RuntimeError, AssertionError, MemoryError):
