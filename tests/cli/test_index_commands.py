@@ -76,6 +76,21 @@ def test_an_index_is_built_of_a_runs_model_and_a_folder_of_classes(nearkin: Shel
     assert (again.code, "exists already" in again.err) == (2, True)
 
 
+def test_alphas_are_compared_by_false_flags_and_by_the_review_load_of_images(nearkin: Shell, built: str) -> None:
+    images = sorted(str(path) for path in Path("new").rglob("*.png"))
+    plain = nearkin("index", "alphas", built, *images, "--alpha", "0.05", "--alpha", "0.1")
+    assert plain.code == 0, plain.err
+    assert all(word in plain.out for word in ("looked at by a person", "known", "ambiguous", "unknown", "0.05"))
+    rows = json.loads(nearkin("index", "alphas", built, *images, "--json").out)
+    assert [row["alpha"] for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3]
+    for row in rows[2:5:2]:
+        answers = json.loads(nearkin("index", "query", built, *images, "--alpha", str(row["alpha"]), "--json").out)
+        known = sum(answer["status"] == "known" for answer in answers)
+        assert (row["load"]["known"], sum(row["load"].values())) == (known, len(images))
+    wrong = nearkin("index", "alphas", built, images[0], "--alpha", "1.5")
+    assert (wrong.code, "it is a share above 0 and below 1" in wrong.err) == (2, True)
+
+
 def test_an_index_without_images_is_the_runs_own_with_the_model_inside(nearkin: Shell, trained: Path) -> None:
     run = str(trained / "runs/tiny/1")
     assert nearkin("index", "build", "y.index", "--run", run, "--alpha", "0.2").code == 0

@@ -39,7 +39,7 @@ def info(path: Path, *, alphas: bool, plugins: Sequence[Path], as_json: bool) ->
     show.print_table(["class", "references", "calibration groups", "state"], rows)
     if table:
         print()
-        show.print_table(["alpha", "own images flagged, of 100 (95% range)", "cannot flag"], map(_alpha_line, table))
+        print_alphas(table)
     _print_history(said)
 
 
@@ -71,7 +71,16 @@ def about(index: Index) -> dict[str, Any]:
     }
 
 
+def print_alphas(table: Sequence[AlphaRow]) -> None:
+    """What each alpha costs: false flags a class, and what would become of the images that were asked about."""
+    asked = ["looked at by a person", *show.STATUSES] if table and table[0].load else []
+    show.print_table(
+        ["alpha", "own images flagged, of 100 (95% range)", *asked, "cannot flag"], map(_alpha_line, table)
+    )
+
+
 def _alpha_line(row: AlphaRow) -> list[str]:
+    load = [] if row.load is None else [f"{100 * row.load.share:.0f}%", *map(str, row.load.counts.values())]
     flags = [
         f"{label}: {100 * found.expected:.1f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
         for label, found in row.false_flags.items()
@@ -80,8 +89,9 @@ def _alpha_line(row: AlphaRow) -> list[str]:
     for label, why in row.cannot_flag.items():
         unable.setdefault(why, []).append(label)
     return [
-        f"{row.alpha:.2f}",
+        f"{row.alpha:g}",
         listing(flags),
+        *load,
         "; ".join(f"{listing(labels)}: {why}" for why, labels in unable.items()),
     ]
 

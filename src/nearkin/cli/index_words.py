@@ -199,6 +199,23 @@ def query(
 
 
 @index_app.command()
+def alphas(
+    index: Place,
+    images: list[Path],
+    alpha: Annotated[
+        Optional[list[float]],  # noqa: UP045
+        typer.Option("--alpha", help="One to compare. May be given several times; left out: 0.01 to 0.30."),
+    ] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """What each alpha costs, to choose one: own images flagged, and how many of these a person would look at."""
+    from nearkin.cli import index_work
+
+    index_work.alphas(index, images, alphas=alpha or [], plugins=plugin or [], as_json=as_json)
+
+
+@index_app.command()
 def verify(index: Place, plugin: Plugins = None, as_json: Json = False) -> None:
     """Check every file against its hash, and scores and search against the references. Ends with 4 where one fails."""
     from nearkin.cli import index_look

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
-from nearkin.cli.index_look import references, tell
+from nearkin.cli.index_look import print_alphas, references, tell
 from nearkin.contracts import Embedded, Split
 from nearkin.data.items import Item
 from nearkin.data.manifest import read_manifest
 from nearkin.data.sources import list_folder
 from nearkin.errors import UsageError, listing
 from nearkin.index import Index
+from nearkin.index.alphas import ALPHAS
 from nearkin.indexes import edit_index, load_index
 from nearkin.run import Run, load_run
 
@@ -163,6 +165,21 @@ def query(
         index.on_embed = told
         answers = index.query(list(images), k=k, alpha=level, where=wanted, record=record)
     show.print_answers(list(map(str, images)), answers, as_json=as_json)
+
+
+def alphas(
+    path: Path, images: Sequence[Path], *, alphas: Sequence[float], plugins: Sequence[Path], as_json: bool
+) -> None:
+    """`nearkin index alphas`."""
+    for alpha in alphas:
+        check_alpha(alpha)
+    with show.busy(f"asking {path}") as told, _opened(path, plugin_files=plugins) as index:
+        index.on_embed = told
+        table = index.alpha_table(list(images), alphas=alphas or ALPHAS)
+    if as_json:
+        show.print_json([asdict(row) for row in table])
+    else:
+        print_alphas(table)
 
 
 @contextmanager
