@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nearkin.errors import NearkinError as NearkinError
     from nearkin.evaluation import evaluate as evaluate
     from nearkin.experiments import compare as compare
+    from nearkin.experiments.cross_conformal import resume as resume
+    from nearkin.experiments.cross_conformal import train as train
     from nearkin.hookspecs import hookimpl as hookimpl
     from nearkin.index import Index as Index
     from nearkin.indexes import edit_index as edit_index
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from nearkin.plugins import score as score
     from nearkin.run import Run as Run
     from nearkin.run import load_run as load_run
-    from nearkin.training import resume as resume
-    from nearkin.training import train as train
 
 _HOME = {
     "Answer": "nearkin.contracts",
@@ -41,8 +41,8 @@ _HOME = {
     "load_index": "nearkin.indexes",
     "load_registries": "nearkin.plugins",
     "load_run": "nearkin.run",
-    "resume": "nearkin.training",
-    "train": "nearkin.training",
+    "resume": "nearkin.experiments.cross_conformal",
+    "train": "nearkin.experiments.cross_conformal",
 }
 
 __version__ = "0.1.0"

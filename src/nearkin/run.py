@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
 
 if TYPE_CHECKING:
-    from nearkin.contracts import FloatArray
+    from nearkin.contracts import Embedded, FloatArray
     from nearkin.index import Index
     from nearkin.model import Model
 
@@ -40,6 +41,7 @@ class RunFolder:
         self.embeddings = self.path / "embeddings"
         self.evaluations = self.path / "evaluations"
         self.index = self.path / "index"
+        self.folds = self.path / "folds"
 
     @classmethod
     def create(cls, root: Path, name: str) -> RunFolder:
@@ -145,9 +147,16 @@ class Run:
         return self.model.digest()
 
     @cached_property
+    def folds(self) -> tuple[Run, ...]:
+        """The runs of the folds, where the recipe calibrates cross-conformally; else none."""
+        numbers = range(1, self.recipe.unknown.n_folds + 1)
+        return tuple(_open(RunFolder(self.folder.folds / str(number)), self.registries) for number in numbers)
+
+    @cached_property
     def index(self) -> Index:
         """The run's index, ready for queries."""
         from nearkin.index import load
+        from nearkin.index.model_link import ModelLink
 
         if self.model.no_index:
             raise NoIndexError(f"{self.path}: has no index: {self.model.no_index} run.compare answers for it.")
@@ -155,6 +164,7 @@ class Run:
             self.folder.index,
             embed=self.model.embed,
             model_files=self.model.files,
+            fold_models=[ModelLink(run.model.embed, run.model.files, run.model_digest) for run in self.folds],
             engine_for=partial(engine_of, self.registries),
             score_for=partial(score_of, self.registries),
         )
@@ -169,6 +179,11 @@ class Run:
     def embed(self, images: Any) -> FloatArray:
         """Paths, PIL images or arrays -> (n, d) float32, transformed. One image gives (1, d)."""
         return self.model.embed(images if isinstance(images, (list, tuple)) else [images]).vectors
+
+    def embed_each(self, images: Any) -> Embedded:
+        """The embeddings by the run's model and by those of its folds: what a cross-conformal index is asked with."""
+        several = images if isinstance(images, (list, tuple)) else [images]
+        return replace(self.model.embed(several), folds=tuple(fold.model.embed(several) for fold in self.folds))
 
     def compare(self, queries: Any, support: Any, support_labels: Sequence[str]) -> FloatArray:
         """Images or (n, d) embeddings -> (q, c) scores, higher is closer; columns in order of first appearance."""
@@ -193,14 +208,16 @@ class Run:
 
 def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Run:
     """Open a finished run. Raises `DamagedError`, `PluginError`, or `WorkFailed` where it never finished."""
-    folder = RunFolder(path)
+    return _open(RunFolder(path), load_registries(*plugins, files=plugin_files))
+
+
+def _open(folder: RunFolder, registries: Registries) -> Run:
     bundle = folder.read()
     if bundle.meta.get("state") != "finished":
         raise WorkFailed(
             f"{folder.path}: this run is {_state(folder, bundle.meta.get('state'))}, not finished. "
             f"Continue it with 'nearkin train --resume {folder.path}'."
         )
-    registries = load_registries(*plugins, files=plugin_files)
     return Run(folder, bundle, read_run_recipe(folder, bundle, registries), registries)
 
 

@@ -50,7 +50,7 @@ def test_operating_points_are_read(parse: Parse, good: str) -> None:
         ("unknown: {score: {type: knn, k: 0}}", "r.yaml:14:33 unknown.score.k: must be at least 1, not 0."),
         ("unknown: {score: knn}", "r.yaml:14:18 unknown.score: wants a section that names a score"),
         ("unknown: knn", "r.yaml:14:10 unknown: wants a section (key: value), not the text 'knn'."),
-        ("unknown: {way: held}", "r.yaml:14:16 unknown.way: wants 'held_out' or 'leave_one_group_out', not"),
+        ("unknown: {way: held}", "r.yaml:14:16 unknown.way: wants 'held_out', 'leave_one_group_out' or"),
         ("unknown: {scor: 1}", "r.yaml:14:11 unknown.scor: unknown key. Did you mean 'score'?"),
         ("index: {k: 0}", "r.yaml:14:12 index.k: must be at least 1, not 0."),
         ("index: {operating_points: {triage: 2}}", "r.yaml:14:36 index.operating_points.triage: must be less than 1"),

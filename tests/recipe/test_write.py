@@ -81,8 +81,8 @@ def test_every_default_is_written_out(parse: Callable[..., Recipe]) -> None:
         "title": "",
     }
     assert written["index"] == {"alpha": 0.1, "operating_points": {}, "metric": None, "engine": {"type": "auto"}}
-    space = {"type": "embedding"}
-    assert written["unknown"] == {"score": {"type": "knn", "k": 1}, "way": "held_out", "space": space}
+    unknown = {"score": {"type": "knn", "k": 1}, "way": "held_out", "folds": None, "space": {"type": "embedding"}}
+    assert written["unknown"] == unknown
     assert written["data"]["path"] is None
     assert "known: ['3', '007', 'no']" in to_yaml(parse())
 

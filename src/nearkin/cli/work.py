@@ -63,8 +63,8 @@ def _train_one(
     as_json: bool,
 ) -> None:
     """A run, begun or continued."""
-    from nearkin.training import resume as resume_run
-    from nearkin.training import train as train_run
+    from nearkin.experiments.cross_conformal import resume as resume_run
+    from nearkin.experiments.cross_conformal import train as train_run
 
     if resume is not None:
         run = resume_run(resume, plugin_files=plugins)

@@ -29,7 +29,7 @@ class Promise:
     """What stands behind an answer's status. As text: one plain sentence."""
 
     alpha: float
-    """At most this share of each calibrated class's images is flagged unknown, on average over draws."""
+    """At most this share of each calibrated class's images is flagged unknown, on average over draws; see `worst`."""
     way: Way | None
     """How the scores were calibrated; `None` where nothing is."""
     groups: Mapping[str, int]
@@ -40,6 +40,10 @@ class Promise:
     """Those of them whose calibration is older than their references; `recalibrate()` makes it fresh."""
     left_out: tuple[str, ...] = ()
     """Classes that the question was not about (`where=`): nothing is said of them."""
+    folds: int = 0
+    """Of a cross-conformal calibration; 0 for the other ways."""
+    worst: float | None = None
+    """Cross-conformal: what the share is at most, about 2 alpha and a small-sample term; `alpha` is what it is near."""
 
     def __str__(self) -> str:
         if self.way is None:
@@ -47,9 +51,13 @@ class Promise:
         kept = [f"{name!r} ({n} groups)" for name, n in self.groups.items() if name not in self.uncalibrated]
         bare = f"; nothing is promised for {listing(map(repr, self.uncalibrated))}" if self.uncalibrated else ""
         left = f"; not asked about: {listing(map(repr, self.left_out))}" if self.left_out else ""
+        how, most = self.way.replace("_", "-"), f"at most {self.alpha:.6g}"
+        if self.worst is not None:
+            most = f"about {self.alpha:.6g}, and at most {self.worst:.3g} in the worst case,"
+            how += f" over {self.folds} folds, so at worst 2 alpha and a small-sample term"
         return (
-            f"On average over draws, at most {self.alpha:.6g} of the images of {listing(kept)} are flagged unknown "
-            f"(calibrated {self.way.replace('_', '-')}){bare}{left}."
+            f"On average over draws, {most} of the images of {listing(kept)} are flagged unknown "
+            f"(calibrated {how}){bare}{left}."
         )
 
 

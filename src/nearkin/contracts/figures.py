@@ -67,11 +67,16 @@ class View:
     """How the method scores queries against any support; `None` for the nearest support in the index's metric."""
     space: FloatArray | None = None
     """(n, e) where they lie in the outlier score's own space, where it has one."""
+    folds: tuple[Embedded, ...] = ()
+    """The items as each model of a cross-conformal calibration embeds them."""
 
     def asked(self, rows: IntArray) -> FloatArray | Embedded:
         """(m,) rows of test items -> them as `index.query` takes them."""
         vectors = self.embeddings[rows]
-        return vectors if self.space is None else Embedded(vectors, space=self.space[rows])
+        if self.space is None and not self.folds:
+            return vectors
+        space = None if self.space is None else self.space[rows]
+        return Embedded(vectors, space=space, folds=tuple(fold.rows(rows) for fold in self.folds))
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ class Embedded:
     """Where each came from: a path, or `array`, `image`. Left out: not known."""
     space: FloatArray | None = None
     """(n, e) where each lies in the space of the outlier score, where that is another than the label's."""
+    folds: tuple[Embedded, ...] = ()
+    """The same images by each fold's model, where an index is calibrated cross-conformally."""
 
     def __len__(self) -> int:
         return len(self.vectors)

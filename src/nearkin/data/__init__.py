@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nearkin.data.copies import group_copies
+from nearkin.data.folds import leave_out
 from nearkin.data.images import BadImage, Picture, decode, fit
 from nearkin.data.items import Item
 from nearkin.data.looks import look_at
@@ -40,8 +41,9 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     items = group_copies(source.items)
     dropped = find_leaks(source) if options.drop_leaks else ()
     kept = [item for item in items if item.key not in set(dropped)]
-    dataset = split_items(kept, options, seed if options.seed is None else options.seed)
-    return source, replace(dataset, dropped=dropped)
+    seed = seed if options.seed is None else options.seed
+    dataset = replace(split_items(kept, options, seed), dropped=dropped)
+    return source, leave_out(dataset, options.fold, seed) if options.fold else dataset
 
 
 def find_leaks(source: Source) -> tuple[str, ...]:

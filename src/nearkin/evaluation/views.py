@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Space:
     """Why there can be none in it."""
     outlier: OutlierSpace | None = None
     """Where the index's outlier score looks; `None` for the same vectors."""
+    by_fold: tuple[Callable[[Sequence[Item]], Embedded], ...] = ()
+    """How the model of each fold embeds, where the run is calibrated cross-conformally."""
 
 
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
@@ -44,13 +46,23 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     model = run.model
     cache = EmbeddingCache(run.folder.embeddings, model)
     rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
-    yield Space("model", lambda items: cache.embed(store, items), *rules, model.compare, model.no_index, outlier)
-    yield Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
+    n, folds = len(run.folds), tuple(_embeds(fold, store) for fold in run.folds)
+    how = (*rules, model.compare, model.no_index, outlier, folds)
+    yield Space("model", lambda items: cache.embed(store, items), *how)
+    of_pixels = Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
+    yield replace(of_pixels, by_fold=(of_pixels.embed,) * n)
     untrained = build_model(model.blueprint, run.registries).eval()
     if run.recipe.init_from:
         Ancestor.of(run.recipe.init_from).give(untrained)
-    how = (*rules, untrained.compare, untrained.no_index, outlier)
-    yield Space("untrained", lambda items: untrained.embed_both(store.images(items)), *how)
+    as_untrained = (*rules, untrained.compare, untrained.no_index, outlier)
+    of_untrained = Space("untrained", lambda items: untrained.embed_both(store.images(items)), *as_untrained)
+    yield replace(of_untrained, by_fold=(of_untrained.embed,) * n)
+
+
+def _embeds(fold: Run, store: ImageStore) -> Callable[[Sequence[Item]], Embedded]:
+    """How a fold's model embeds the run's images."""
+    cache = EmbeddingCache(fold.folder.embeddings, fold.model)
+    return lambda items: cache.embed(store, items)
 
 
 def views_of(run: Run, watch: Watch) -> list[View]:
@@ -99,13 +111,24 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         seed=run.recipe.seed,
         select=labelled(space, select, store) if select else None,
         compare=space.compare,
+        folds=tuple(embed(test) for embed in space.by_fold),
     )
 
 
 def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:
     if space.no_index:
         return NoIndex(space.no_index)
-    index = Index(
+    index = _empty_index(space, run, dim)
+    fill_index(index, dataset, store, space.embed, run.recipe.unknown.way)
+    folds = []
+    for fold, embed in zip(run.folds, space.by_fold, strict=True):
+        folds.append(_empty_index(space, fold, dim))
+        fill_index(folds[-1], load_data(fold.recipe.data, fold.recipe.seed)[1], store, embed, "held_out")
+    return index.calibrate_across(folds) if folds else index
+
+
+def _empty_index(space: Space, run: Run, dim: int) -> Index:
+    return Index(
         metric=space.metric,
         class_rule=space.class_rule,
         dim=dim,
@@ -116,8 +139,6 @@ def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int
         trained_groups=run.model.trained_groups,
         space=space.outlier,
     )
-    fill_index(index, dataset, store, space.embed, run.recipe.unknown.way)
-    return index
 
 
 def labelled(space: Space, items: Sequence[Item], store: ImageStore) -> LabelledEmbeddings:

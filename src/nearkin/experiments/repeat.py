@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.evaluation import evaluate
-from nearkin.training import train
+from nearkin.experiments.cross_conformal import train
 from nearkin.training.watch import Watch
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from nearkin.errors import DataError, NearkinError, UsageError, WorkFailed
 from nearkin.evaluation import evaluate
+from nearkin.experiments.cross_conformal import resume as resume_run
+from nearkin.experiments.cross_conformal import train
 from nearkin.experiments.plan import Training, plan
 from nearkin.experiments.repeat import Repeated
 from nearkin.files import MANIFEST, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.plugins import load_registries
 from nearkin.recipe import parse_recipe, to_yaml
 from nearkin.run import Run, RunFolder, load_run, now
-from nearkin.training import resume as resume_run
-from nearkin.training import train
 from nearkin.training.watch import Watch, watching
 
 FORMAT, VERSION = "nearkin sweep", 1

@@ -47,7 +47,7 @@ class AlphaRow:
 def alpha_table(state: State, alphas: Sequence[float], images: int, asked: Asked | None) -> list[AlphaRow]:
     """One row an alpha, in the order given, all from the same stored scores."""
     least = float(min(alphas, default=state.settings.alpha))
-    found = evidence(state, asked.given, neighbors=1, alpha=least) if asked and len(asked.given) else None
+    found = evidence(asked, neighbors=1, alpha=least) if asked and len(asked.given) else None
     loads = [None if asked is None else _load(state, float(alpha), found) for alpha in alphas]
     return [_row(state, float(alpha), images, load) for alpha, load in zip(alphas, loads, strict=True)]
 

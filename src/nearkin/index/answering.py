@@ -12,6 +12,7 @@ from nearkin.contracts import Answer, FloatArray, Metric, Neighbor
 from nearkin.index import clusters
 from nearkin.index.decide import Evidence
 from nearkin.index.distances import HELD, distances, row_chunks
+from nearkin.index.folds import scores_by_fold
 from nearkin.index.inputs import Given, refuse
 from nearkin.index.state import State
 
@@ -23,12 +24,14 @@ class Asked:
     state: State
     given: Given
     """q embeddings"""
+    folds: tuple[Given, ...] = ()
+    """The same as each fold's model embeds them, where the calibration is cross-conformal."""
 
     @classmethod
-    def of(cls, state: State, given: Given) -> Asked:
+    def of(cls, state: State, given: Given, folds: tuple[Given, ...] = ()) -> Asked:
         """`IndexCallError` for embeddings that this state cannot be asked about."""
-        refuse(state.settings.problems(given))
-        return cls(state, given)
+        refuse(problem for each in (given, *folds) for problem in state.settings.problems(each))
+        return cls(state, given, folds)
 
     @property
     def vectors(self) -> FloatArray:
@@ -41,22 +44,23 @@ class Asked:
         return self.given.one
 
 
-def evidence(state: State, given: Given, *, neighbors: int, alpha: float) -> Evidence:
-    """q embeddings, checked -> all that a decision rests on at this alpha, or at a larger one."""
-    references, settings, vectors = state.references, state.settings, given.vectors
+def evidence(asked: Asked, *, neighbors: int, alpha: float) -> Evidence:
+    """All that a decision rests on at this alpha, or at a larger one."""
+    state, vectors = asked.state, asked.vectors
+    references, settings = state.references, state.settings
     k = state.scorer.nearest
     reach = None if state.searcher.looks_at_all else state.reach(alpha)
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)
     found = clusters.sharpened(state.searcher, vectors, codes, found)
-    scores = found.kth if k else _fitted_scores(state, given)
+    scores = scores_by_fold(state, asked.folds) or [found.kth if k else _fitted_scores(state, asked.given)]
     return Evidence(
         codes=codes,
         nearest=found.nearest,
         bounded=found.bounded,
-        strangeness=scores.min(axis=1, initial=np.inf),
-        p_values=state.ranks.p_values([scores]),
+        strangeness=np.mean(scores, axis=0).min(axis=1, initial=np.inf),
+        p_values=state.ranks.p_values(scores),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )
 
@@ -68,11 +72,11 @@ def _fitted_scores(state: State, given: Given) -> FloatArray:
     return state.scorer.scores(looked_at)[:, [place[label] for label in state.references.classes]]
 
 
-def answer(state: State, given: Given, *, neighbors: int, alpha: float) -> list[Answer]:
-    """q embeddings, checked -> q answers, each with so many neighbours."""
-    if not len(given):
+def answer(asked: Asked, *, neighbors: int, alpha: float) -> list[Answer]:
+    """An answer a query, each with so many neighbours."""
+    if not len(asked.given):
         return []
-    return state.judge(alpha).decide(evidence(state, given, neighbors=neighbors, alpha=alpha))
+    return asked.state.judge(alpha).decide(evidence(asked, neighbors=neighbors, alpha=alpha))
 
 
 def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
+from nearkin.contracts import EngineChoice
+from nearkin.errors import IndexCallError
 from nearkin.index import calibrating, lifecycle
 from nearkin.index.inputs import named_texts
 from nearkin.index.questions import Questions
-from nearkin.index.state import State
+from nearkin.index.state import Fold, State
 
 T = TypeVar("T")
 
 
 class Calibrated(Questions):
     """Every call but `remember_...` replaces calibration, and returns the index itself."""
+
+    _engine: EngineChoice
 
     def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
         """One change at a time; readers see the state before it or after it."""
@@ -67,6 +71,20 @@ class Calibrated(Questions):
         references. Returns self.
         """
         self._change(calibrating.calibrate_on_references, labels, alpha)
+        return self
+
+    def calibrate_across(self, folds: Sequence[Calibrated], *, alpha: float | str | None = None) -> Self:
+        """Calibrate all classes cross-conformally: K indexes, each calibrated on the fold that its model never saw.
+
+        Every query is then scored by all K models, each among its own fold, and the ranks are added up; label and
+        neighbours stay this index's own. In the worst case about 2 alpha of a class's images are flagged, plus a
+        small-sample term: the promise says how many. `nearkin.train` does all of it where a recipe says
+        `unknown: {way: cross_conformal}`. `IndexCallError` for folds that do not go together. Returns self.
+        """
+        for fold in folds:
+            if not isinstance(fold, Calibrated):
+                raise IndexCallError(f"calibrate_across: takes indexes, not {type(fold).__name__}.")
+        self._change(calibrating.calibrate_across, [Fold(fold._state, fold._engine) for fold in folds], alpha)
         return self
 
     def recalibrate(self, alpha: float | str | None = None) -> Self:

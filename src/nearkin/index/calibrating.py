@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nearkin.errors import IndexCallError, listing
-from nearkin.index import leaving_out
+from nearkin.index import folds, leaving_out
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent, check_labels
 from nearkin.index.inputs import Given, refuse, text_problems
-from nearkin.index.state import State
+from nearkin.index.state import Fold, State
 
 
 def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float | str | None) -> tuple[State, None]:
@@ -59,7 +59,17 @@ def calibrate_on_references(
 
 def _calibrated(state: State, new: Calibration, level: float) -> State:
     calibration = state.calibration.replaced(new).scored(state.scorer, set(new.labels))
-    return replace(state, calibration=calibration, settings=replace(state.settings, alpha=level))
+    return replace(state, calibration=calibration, folds=(), settings=replace(state.settings, alpha=level))
+
+
+def calibrate_across(state: State, given: Sequence[Fold], alpha: float | str | None) -> tuple[State, None]:
+    """All classes calibrated on folds: each model on the fold that was left out of its training."""
+    level = state.settings.level(alpha)
+    state.require_references()
+    calibration = folds.pooled(state, given)
+    settings = replace(state.settings, alpha=level)
+    changed = replace(state, calibration=calibration, folds=tuple(given), settings=settings)
+    return changed.noted("calibrate_across", len(calibration), calibration.labels, alpha=level), None
 
 
 def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
@@ -67,7 +77,8 @@ def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
     level = state.settings.level(alpha)
     state.require_references()
     calibration = _items_now(state)
-    scored = calibration.scored(state.scorer, set(calibration.labels))
+    cross = calibration.way == "cross_conformal"  # whose scores are the folds' own
+    scored = calibration if cross else calibration.scored(state.scorer, set(calibration.labels))
     changed = replace(state, calibration=scored, settings=replace(state.settings, alpha=level))
     return changed.noted("recalibrate", len(scored), alpha=level), None
 
@@ -75,6 +86,9 @@ def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
 def _items_now(state: State) -> Calibration:
     """The calibration items, checked against the references as they are now."""
     calibration = state.calibration
+    if calibration.way == "cross_conformal":
+        _refuse_stale(state)
+        return calibration
     if calibration.way == "leave_one_group_out":
         leaving_out.require_exact(state.scorer)
         now = leaving_out.as_they_are(calibration, state.references)
@@ -83,3 +97,14 @@ def _items_now(state: State) -> Calibration:
         return replace(now, fresh=calibration.fresh, basis=calibration.basis)
     check_independent(calibration, state.references, state.trained, state.reviewed, state.settings.metric)
     return calibration
+
+
+def _refuse_stale(state: State) -> None:
+    """The models of the folds know nothing of references that came or went since."""
+    stale = state.judge(state.settings.alpha).promise.stale
+    if stale:
+        raise IndexCallError(
+            f"{listing(map(repr, stale))}: references changed since the folds' models were trained, and "
+            "cross_conformal stands on their references. Train anew, or calibrate on held-out images: "
+            "index.calibrate(images, labels)."
+        )

@@ -189,7 +189,11 @@ class Calibration:
         groups = {label: n for label, n in self.counts.items() if label in references}
         way = self.way if len(uncalibrated) < len(references) else None
         stale = tuple(sorted(uncalibrated.keys() & set(groups) - self._standing(scorer)))
-        return Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated, stale=stale)
+        plain = Promise(alpha=alpha, way=way, groups=groups, uncalibrated=uncalibrated, stale=stale)
+        if way != "cross_conformal":
+            return plain
+        worst = max(worst_share(alpha, n, self.folds) for label, n in groups.items() if label not in uncalibrated)
+        return replace(plain, folds=self.folds, worst=worst)
 
     def _standing(self, scorer: Scorer) -> frozenset[str]:
         """The classes whose scores compare with this scorer's."""
@@ -239,6 +243,15 @@ def _farthest_that_fits(own: FloatArray, alpha: float) -> float:
 def said_way(way: Way) -> str:
     """As a sentence has it."""
     return way.replace("_", "-")
+
+
+def worst_share(alpha: float, n: int, folds: int) -> float:
+    """The largest share of a class with n groups in K equal folds that cross-conformal calibration may flag.
+
+    Barber, Candes, Ramdas, Tibshirani 2021, Predictive inference with the jackknife+, theorem 4.
+    """
+    small_sample = min(2 * (1 - 1 / folds) / (n / folds + 1), (1 - folds / n) / (folds + 1))
+    return min(1.0, 2 * alpha + max(0.0, small_sample))
 
 
 def groups_needed(alpha: float) -> int:

@@ -13,11 +13,11 @@ from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, Sco
 from nearkin.errors import IndexCallError, WorkFailed
 from nearkin.index import lifecycle, merging, reembedding, storage
 from nearkin.index.calibrated import Calibrated
+from nearkin.index.contents import contents_of
 from nearkin.index.engines import built_in
 from nearkin.index.inputs import named_texts
 from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.scores import score_choice
-from nearkin.index.searcher import Searcher
 from nearkin.index.settings import Settings
 from nearkin.index.space import Space
 from nearkin.index.state import State
@@ -191,7 +191,7 @@ class Index(Calibrated):
         storage.check_folder(folder)
         with writing(folder):
             self._refuse_changed(folder)
-            storage.write(folder, self._contents(with_model))
+            storage.write(folder, contents_of(self._state, self._engine, with_model))
             self._seen[folder.resolve()] = storage.written(folder)
 
     def _refuse_changed(self, folder: Path) -> None:
@@ -203,39 +203,11 @@ class Index(Calibrated):
                 "Open it again and repeat your changes, or save into another folder."
             )
 
-    def _contents(self, with_model: bool) -> storage.Contents:
-
-        state = self._state
-        return storage.Contents(
-            settings=state.settings,
-            references=state.references,
-            calibration=state.calibration,
-            trained=state.trained,
-            reviewed=state.reviewed,
-            engine=self._engine_file(),
-            model=state.model.files() if with_model and state.model.files else {},
-            model_digest=self.model_digest,
-            history=state.history,
-        )
-
-    def _engine_file(self) -> storage.EngineFile:
-        engine = self._state.searcher.engine
-        options = self._engine.options.model_dump(mode="json", by_alias=True)
-        return storage.EngineFile(self._engine.type, options, engine.fingerprint, engine.write)
-
     @classmethod
-    def from_contents(
-        cls, contents: storage.Contents, engine: EngineChoice, model: ModelLink, origin: tuple[Path, str]
-    ) -> Index:
+    def from_state(cls, state: State, engine: EngineChoice, origin: tuple[Path, str]) -> Index:
         """The index that a folder held."""
-        index = cls(**vars(contents.settings), engine=engine)
-        references, empty = contents.references, index._state.searcher.engine
-        assert isinstance(contents.engine.content, memoryview), "these contents were read"
-        made = empty.opened(contents.engine.content, references.ids, references.vectors)
-        searcher = Searcher(references, made, index.metric)
-        memory = (contents.trained, contents.reviewed)
-        held = (references, contents.calibration, *memory, searcher, model, contents.history)
-        index._state, index._seen = State(contents.settings, *held), dict([origin])
+        index = cls(**vars(state.settings), engine=engine)
+        index._state, index._seen = state, dict([origin])
         return index
 
 

@@ -103,7 +103,8 @@ def relabel(
     if not len(positions):
         return state, 0
     old = list(references.labels.take(positions))
-    renamed = what == "labels" and len(set(old)) == 1 and to not in {*references.classes, *calibration.labels}
+    alone = len(set(old)) == 1 and to not in {*references.classes, *calibration.labels}
+    renamed = what == "labels" and alone and not state.folds  # whose references keep their labels
     moved = calibration.relabelled(set(old), to, still_fresh=renamed) if what == "labels" else calibration
     same_vectors = np.zeros(0, dtype=np.int64)
     changed = replace(state, calibration=moved).with_references(

@@ -34,7 +34,7 @@ def merge(state: State, other: State, renumber: bool, keep_calibration: bool) ->
     check_independent(calibration, references, trained, reviewed, state.settings.metric)
     changed = {*other.references.labels, *other.calibration.labels}
     came = np.array(new_ids, dtype=np.int64)
-    joined = replace(state, trained=trained, reviewed=reviewed, calibration=calibration)
+    joined = replace(state, trained=trained, reviewed=reviewed, calibration=calibration, folds=())
     merged = joined.with_references(references, came, changed)
     note = {"renumbered": renumber, "calibration": len(calibration) - len(state.calibration)}
     return merged.noted("merge", len(moved), other.references.labels, **note), dict(zip(moved, new_ids, strict=True))

@@ -12,6 +12,7 @@ from nearkin.contracts import Answer, Metric, Promise
 from nearkin.index import answering, export, history, verifying
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
+from nearkin.index.folds import read_for_each
 from nearkin.index.history import Drift, Event
 from nearkin.index.inputs import Given, count_problem, read, refuse
 from nearkin.index.references import References
@@ -102,7 +103,7 @@ class Questions:
         refuse([count_problem("k", k)])
         level = self._state.settings.level(alpha)
         asked = self._asked(images_or_embeddings, where)
-        answers = answering.answer(asked.state, asked.given, neighbors=int(k), alpha=level)
+        answers = answering.answer(asked, neighbors=int(k), alpha=level)
         if record:
             self.record(answers)
         return answers[0] if asked.one else answers
@@ -113,7 +114,7 @@ class Questions:
         One in gives one tuple; a list in gives a list of them.
         """
         refuse([answering.radius_problem(radius)])
-        asked = self._asked(images_or_embeddings, where)
+        asked = self._asked(images_or_embeddings, where, scored=False)
         found = list(answering.within(asked.state, asked.vectors, radius))
         return found[0] if asked.one else found
 
@@ -130,11 +131,14 @@ class Questions:
         asked = None if queries is None else self._asked(queries, None)
         return alpha_table(self._state, alphas, int(images), asked)
 
-    def _asked(self, images_or_embeddings: Any, where: Where | None) -> Asked:
+    def _asked(self, images_or_embeddings: Any, where: Where | None, *, scored: bool = True) -> Asked:
+        """The question; where nothing is `scored`, the index's own model is enough."""
         state = self._state
         state.require_references()
-        given = self._read(images_or_embeddings)
-        return Asked.of(state if where is None else state.part(where), given)
+        part = state if where is None else state.part(where)
+        if state.folds and scored:
+            return Asked.of(part, *read_for_each(state, images_or_embeddings, self.on_embed))
+        return Asked.of(part, self._read(images_or_embeddings))
 
     def _read(self, images_or_embeddings: Any) -> Given:
         state = self._state

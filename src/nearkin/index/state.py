@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.contracts import Engine, FloatArray, IntArray, Promise
+from nearkin.contracts import Engine, EngineChoice, FloatArray, IntArray, Promise
 from nearkin.errors import IndexCallError
 from nearkin.index.calibration import Calibration
 from nearkin.index.decide import Judge
@@ -45,6 +45,8 @@ class State:
     """Over these references."""
     model: ModelLink
     history: tuple[Event, ...] = ()
+    folds: tuple[Fold, ...] = ()
+    """What scores queries where the calibration is cross-conformal."""
     whole: State | None = None
     """Where a question is about a part of the references: the state that it is a part of."""
     _judges: dict[float, Judge] = field(default_factory=dict, init=False)
@@ -120,13 +122,13 @@ class State:
         return self._judges[alpha]
 
     def reach(self, alpha: float) -> FloatArray:
-        """(c,) the largest score with which each calibrated class fits at this alpha; else, or by a fitted score, -inf.
+        """(c,) the largest score with which each calibrated class fits at this alpha; -inf where no search decides.
 
         Worked out once.
         """
         if alpha not in self._reaches:
             judge = self.judge(alpha)
-            calibrated = judge.calibrated[: None if self.scorer.nearest else 0]
+            calibrated = judge.calibrated[: None if self.scorer.nearest and not self.folds else 0]
             self._reaches[alpha] = self.calibration.reach(judge.classes, calibrated, alpha)
         return self._reaches[alpha]
 
@@ -160,3 +162,11 @@ class State:
         """`IndexCallError` where there are none."""
         if not len(self.references):
             raise IndexCallError("the index holds no references yet. Add some: index.add(images, labels).")
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One model of a cross-conformal calibration: its references, and its own fold's items that calibrate it."""
+
+    state: State
+    engine: EngineChoice

@@ -23,7 +23,7 @@ from nearkin.parsing import bounded_tensors, parsing
 CALIBRATION, CALIBRATION_TEXTS = "calibration.safetensors", "calibration.json"
 TRAINED, TRAINED_TEXTS = "trained.safetensors", "trained.json"
 FILES = frozenset({CALIBRATION, CALIBRATION_TEXTS, TRAINED, TRAINED_TEXTS})
-MOST_FOLDS = 1000
+MOST_FOLDS = 100
 
 
 def write_calibration(calibration: Calibration) -> dict[str, bytes]:

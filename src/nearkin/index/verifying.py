@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nearkin.errors import IndexCallError, listing
-from nearkin.index import leaving_out
+from nearkin.index import folds, leaving_out
 from nearkin.index.independence import check_independent
 from nearkin.index.state import State
 
@@ -28,6 +28,10 @@ class Check:
 def verify(state: State) -> Iterator[Check]:
     """Checks of a state that was loaded, so that hashes, types and shapes are confirmed already."""
     yield Check("calibration items are independent of what trained and of the references", _dependent(state))
+    if state.folds:
+        for number, fold in enumerate(state.folds, start=1):
+            yield from (replace(check, what=f"fold {number}: {check.what}") for check in verify(fold.state))
+        return
     yield Check("stored calibration scores are those of these references", _scores(state))
     yield Check("the engine finds references at distance 0 of themselves", _found(state))
 
@@ -36,6 +40,8 @@ def _dependent(state: State) -> str:
     calibration, memory, metric = state.calibration, (state.trained, state.reviewed), state.settings.metric
     fresh = calibration.taken([item for item, label in enumerate(calibration.labels) if label in calibration.fresh])
     try:
+        if calibration.way == "cross_conformal":
+            return " ".join(folds.straddling([fold.state.calibration for fold in state.folds]))
         if calibration.way == "leave_one_group_out":
             leaving_out.refuse_barred(fresh, state.references, memory, metric)
         else:

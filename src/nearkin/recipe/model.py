@@ -33,6 +33,13 @@ class ExtraClassesOptions(Options):
     """Left and right exchanged, of each rotation too."""
 
 
+class FoldOptions(Options):
+    """One fold of the training images, which calibrates instead of training: what cross-conformal trainings write."""
+
+    number: Positive
+    of: Annotated[int, Field(ge=2, le=100)]
+
+
 class DataOptions(Options):
     """Which images, which classes are known, and how many of each go where."""
 
@@ -73,6 +80,8 @@ class DataOptions(Options):
     held_out_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws select and calibrate first and by itself, so that they stay while `seed` draws other shots from the rest:
     for a warm start, whose base must never have seen them. Left out: train is drawn first, all by `seed`."""
+    fold: FoldOptions | None = None
+    """Left out of train to calibrate, where `unknown.way: cross_conformal` trains once a fold. Not for you to write."""
 
     @property
     def preparation(self) -> Preparation:
@@ -241,11 +250,19 @@ class IndexOptions(Options):
 class UnknownOptions(Options):
     """What stands behind *unknown*; `score` names the outlier score, such as `{type: knn, k: 1}`."""
 
-    way: Literal["held_out", "leave_one_group_out"] = "held_out"
+    way: Literal["held_out", "leave_one_group_out", "cross_conformal"] = "held_out"
     """What calibrates a class. `held_out`: the images of `data.calibrate`, kept apart. `leave_one_group_out`: the same
-    images, which are references too; each group is scored against all other references. For the score `knn` alone."""
+    images, which are references too; each group is scored against all other references. For the score `knn` alone.
+    `cross_conformal`: the training images; one more model is trained a fold, without it. At worst about 2 alpha."""
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """For `cross_conformal` alone; left out: 5."""
     space: AnySpace = EmbeddingSpace(type="embedding")
     """Where the outlier score looks. The label's embedding, unless fine-tuning made it forget what it was not asked."""
+
+    @property
+    def n_folds(self) -> int:
+        """How many models are trained beside the main one."""
+        return (self.folds or 5) if self.way == "cross_conformal" else 0
 
 
 @dataclass(frozen=True)

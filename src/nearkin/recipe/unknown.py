@@ -35,6 +35,18 @@ def check_way(
     problems: Problems,
 ) -> None:  # fmt: skip
     """The way of calibrating goes with the score, the engine, and the images that there are."""
+    if unknown.folds is not None and unknown.way != "cross_conformal":
+        problems.add(("unknown", "folds"), "is for way: cross_conformal. Delete this key.", at_key=True)
+    if unknown.way == "cross_conformal" and data.calibrate:
+        problems.add(
+            ("unknown", "way"),
+            "'cross_conformal' calibrates on the training images, and images kept apart would lie idle. "
+            "Set data.calibrate: 0 (and data.shots higher, if you like).",
+        )
+    if unknown.way == "cross_conformal" and data.fold:
+        problems.add(("data", "fold"), "is what cross_conformal writes for its own trainings. Delete this key.")
+    if data.fold and data.calibrate:
+        problems.add(("data", "fold"), "calibrates on a fold of train: set data.calibrate: 0.")
     if unknown.way != "leave_one_group_out":
         return
     component = registries.score.get(score.type)

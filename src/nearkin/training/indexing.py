@@ -93,17 +93,18 @@ def _about(items: Sequence[Item], store: ImageStore) -> dict[str, Any]:
 
 def uncalibrated_notes(recipe: Recipe, registries: Registries, dataset: Dataset) -> list[str]:
     """What a user should hear before training, not after: classes for which 'unknown' will promise nothing."""
-    wanted = groups_needed(recipe.index.alpha)
-    groups = {
-        label: len({item.group for item in dataset.items["calibrate"] if item.label == label})
-        for label in dataset.classes
-    }
+    if recipe.data.fold:
+        return []  # one of several, which calibrate together
+    wanted, cross = groups_needed(recipe.index.alpha), recipe.unknown.way == "cross_conformal"
+    items = dataset.items["train" if cross else "calibrate"]
+    groups = {label: len({item.group for item in items if item.label == label}) for label in dataset.classes}
     short = [f"{label!r} has {n}" for label, n in groups.items() if n < wanted]
     notes = []
     if short:
         notes.append(
             f"'unknown' will promise nothing for classes with too few calibration groups: {listing(short)}; "
-            f"index.alpha {recipe.index.alpha:g} needs {wanted}. Raise data.calibrate or index.alpha."
+            f"index.alpha {recipe.index.alpha:g} needs {wanted}. "
+            f"Raise data.{'shots' if cross else 'calibrate'} or index.alpha."
         )
     fewest = min(Counter(item.label for item in dataset.items["train"]).values())
     needed = recipe_score(recipe, registries).make(Build(seed=0, metric="l2")).fewest

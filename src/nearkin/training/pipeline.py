@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
@@ -17,11 +17,12 @@ from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
 from nearkin.data.extra import TrainingClasses
+from nearkin.data.folds import refuse_parted_copies
 from nearkin.data.shared import load_once
 from nearkin.device import make_accelerator
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DataError, UsageError, WorkFailed
-from nearkin.index import save
+from nearkin.index import Index, save
 from nearkin.model import Model, build_model
 from nearkin.plugins import load_registries
 from nearkin.provenance import component_facts, versions
@@ -38,6 +39,9 @@ from nearkin.training.trainer import Outcome, Trainer
 from nearkin.training.warm_start import Ancestor
 from nearkin.training.watch import Watch, watching
 
+FoldTrainer: TypeAlias = Callable[[Recipe, RunFolder, Watch], Sequence[Index]]
+"""Trains a model a fold, under the folder of the main one; their indexes, each calibrated on its own fold."""
+
 
 def train(
     recipe: Path | str | Recipe,
@@ -48,12 +52,13 @@ def train(
     runs: Path | str = "runs",
     watch: Watch | None = None,
     begun: Callable[[Path], None] = lambda _: None,
+    folds: FoldTrainer | None = None,
 ) -> Run:
     """Train what a recipe asks for, and open the run; `begun` hears its folder before the first step.
 
     Raises `RecipeError` (all its problems), `DataError` (all bad files), `PluginError`, or `WorkFailed`
     (a NaN loss, an interruption: the error says how to continue). Messages and a progress bar go to stderr
-    unless `watch` takes them.
+    unless `watch` takes them. `folds` trains those of a recipe that calibrates cross-conformally.
     """
     plugins, plugin_files = tuple(plugins), tuple(plugin_files)
     registries = load_registries(*plugins, files=plugin_files)
@@ -62,7 +67,7 @@ def train(
     elif overrides:
         raise UsageError("train: overrides change a recipe while it is read; this one has been read already.")
     with watching(watch) as eyes:
-        work = Work.prepare(recipe, registries, eyes)
+        work = Work.prepare(recipe, registries, eyes, folds)
         folder = _shared_folder(work.accelerator, Path(runs), recipe.name)
         if work.accelerator.is_main_process:
             folder.start(recipe, work.facts())
@@ -77,6 +82,7 @@ def resume(
     plugins: Iterable[Any] = (),
     plugin_files: Iterable[Path | str] = (),
     watch: Watch | None = None,
+    folds: FoldTrainer | None = None,
 ) -> Run:
     """Continue a run that was interrupted or killed, to the weights it would have had; a finished one is opened."""
     plugins, plugin_files = tuple(plugins), tuple(plugin_files)
@@ -89,7 +95,7 @@ def resume(
         registries = load_registries(*plugins, files=plugin_files)
         recipe = read_run_recipe(folder, bundle, registries)
         with watching(watch) as eyes:
-            work = Work.prepare(recipe, registries, eyes)
+            work = Work.prepare(recipe, registries, eyes, folds)
             _refuse_other_circumstances(folder, bundle.meta, work.facts(), eyes)
             work.run(folder)
     return load_run(folder.path, plugins=plugins, plugin_files=plugin_files)
@@ -144,9 +150,11 @@ class Work:
     model: Model
     store: ImageStore
     sampler: Sampler
+    folds: FoldTrainer | None = None
+    fold_indexes: Sequence[Index] = ()
 
     @classmethod
-    def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch) -> Work:
+    def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch, folds: FoldTrainer | None = None) -> Work:
         """Draw the splits, build the model, decode every image, make the sampler; all that can fail before step 1."""
         accelerator = make_accelerator(recipe.train.device)
         watch = watch if accelerator.is_main_process else Watch()
@@ -160,6 +168,9 @@ class Work:
         given = (source, dataset.all_items(), model.input, progress)
         load = partial(ImageStore.load, *given, spare=dataset.spare, preparation=recipe.data.preparation)
         store = _shared_store(accelerator, load) if accelerator.num_processes > 1 else load()
+        if recipe.unknown.n_folds:
+            train, seed = dataset.items["train"], recipe.seed if recipe.data.seed is None else recipe.data.seed
+            refuse_parted_copies(train, store.digests(train), recipe.unknown.n_folds, seed)
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:
             ancestor = Ancestor.of(recipe.init_from)
@@ -169,7 +180,7 @@ class Work:
         for note in notes:
             watch.message(note)
         sampler = make_sampler(recipe, registries, training, model)
-        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler)
+        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler, folds)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the circumstances."""
@@ -196,7 +207,19 @@ class Work:
     def run(self, folder: RunFolder) -> None:
         """Train, from the folder's checkpoint where it has one, and leave a finished run behind."""
         with folder.owned() if self.accelerator.is_main_process else nullcontext():
+            if self.recipe.unknown.n_folds:
+                self.fold_indexes = self._train_folds(folder)
             self._run(folder)
+
+    def _train_folds(self, folder: RunFolder) -> Sequence[Index]:
+        """The index of each fold's model, calibrated on that fold."""
+        if self.folds is None:
+            raise UsageError("this recipe calibrates cross-conformally, which trains several times: nearkin.train(...)")
+        if self.model.no_index:
+            raise UsageError(
+                f"unknown.way 'cross_conformal' calibrates an index, and there is none: {self.model.no_index}"
+            )
+        return self.folds(self.recipe, folder, self.watch)
 
     def _run(self, folder: RunFolder) -> None:
         trainer = Trainer(
@@ -242,6 +265,8 @@ class Work:
         else:
             cache = EmbeddingCache(folder.embeddings, self.model)
             index = build_index(self.recipe, self.registries, self.dataset, self.store, self.model, cache)
+            if self.fold_indexes:
+                index.calibrate_across(self.fold_indexes)
             save(index, folder.index, with_model=False)
         stopping = self.recipe.train.early_stopping
         target = stopping.target if stopping else None

@@ -1,0 +1,42 @@
+"""A state as the contents of a folder, and back; those of its folds with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nearkin.contracts import Build, EngineChoice
+from nearkin.index.model_link import ModelLink
+from nearkin.index.searcher import Searcher
+from nearkin.index.state import Fold, State
+from nearkin.index.storage import Contents, EngineFile
+
+
+def contents_of(state: State, engine: EngineChoice, with_model: bool) -> Contents:
+    """All of it, the model's files too where they are wanted."""
+    made, options = state.searcher.engine, engine.options.model_dump(mode="json", by_alias=True)
+    return Contents(
+        settings=state.settings,
+        references=state.references,
+        calibration=state.calibration,
+        trained=state.trained,
+        reviewed=state.reviewed,
+        engine=EngineFile(engine.type, options, made.fingerprint, made.write),
+        model=state.model.files() if with_model and state.model.files else {},
+        model_digest=state.model.digest,
+        history=state.history,
+        folds=tuple(contents_of(fold.state, fold.engine, with_model) for fold in state.folds),
+    )
+
+
+def state_of(
+    contents: Contents, engine: EngineChoice, model: ModelLink, fold_of: Callable[[int, Contents], Fold]
+) -> State:
+    """The state that a folder held. `fold_of` opens each of its folds."""
+    settings, references = contents.settings, contents.references
+    assert isinstance(contents.engine.content, memoryview), "these contents were read"
+    empty = engine.make(Build(seed=0, embedding_dim=settings.dim, metric=settings.metric))
+    made = empty.opened(contents.engine.content, references.ids, references.vectors)
+    searcher = Searcher(references, made, settings.metric)
+    memory = (contents.trained, contents.reviewed)
+    folds = tuple(fold_of(number, fold) for number, fold in enumerate(contents.folds))
+    return State(settings, references, contents.calibration, *memory, searcher, model, contents.history, folds)
