@@ -39,6 +39,15 @@ def test_a_gray_image_gives_what_the_same_image_in_three_channels_gives() -> Non
     assert torch.allclose(made(channels=1, image_size=64)(gray), colour, atol=1e-4)
 
 
+@pytest.mark.parametrize(("blocks", "features"), [(2, 16), (16, 192)])
+@torch.inference_mode()
+def test_fewer_blocks_give_what_the_whole_network_has_there(blocks: int, features: int) -> None:
+    images = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    whole, part = (made(channels=1, image_size=64, blocks=count) for count in (18, blocks))
+    assert part.embedding_dim == features
+    torch.testing.assert_close(part(images), whole.blocks[:blocks](images).mean(dim=(2, 3)))
+
+
 def test_another_file_than_the_package_ships_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(b"something else")

@@ -81,14 +81,16 @@ def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1,
 
 
 def efficientnet_lite0(options: EfficientNetLite0Options) -> Network:
-    """The stem, sixteen mobile blocks and the last convolution: eighteen blocks to freeze. Weights are random."""
+    """The stem, sixteen mobile blocks and the last convolution, or the first so many. Weights are random."""
     widths = [STEM, *(stage.width for stage in STAGES)]
     blocks: list[nn.Module] = [nn.Sequential(*conv_norm(options.channels, STEM, 3, 2))]
     for (before, _), stage in zip(pairwise(widths), STAGES, strict=True):
         blocks += _stage_blocks(before, stage)
     blocks.append(nn.Sequential(*conv_norm(widths[-1], FEATURES, 1)))
     spec = square_input(options.channels, options.image_size, mean=MEAN, std=STD)
-    return Network(blocks, features=FEATURES, input_spec=spec, options=options, stages=slice(1, -1))
+    features = [STEM, *(stage.width for stage in STAGES for _ in range(stage.repeats)), FEATURES][options.blocks - 1]
+    kept, stages = blocks[: options.blocks], slice(1, len(blocks) - 1)
+    return Network(kept, features=features, input_spec=spec, options=options, stages=stages)
 
 
 def _stage_blocks(channels_in: int, stage: Stage) -> Sequence[nn.Module]:

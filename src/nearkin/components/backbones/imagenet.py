@@ -27,7 +27,10 @@ def load_imagenet(network: Network, channels: int) -> None:
         raise DamagedError(f"{path}: not the file that {PACKAGE} 0.1.0 ships (its sha256 differs). Reinstall it.")
     # A pickle of tensors alone: weights_only refuses anything that could run.
     theirs: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    network.blocks.load_state_dict(dict(renamed(theirs, channels)))
+    ours = renamed(theirs, channels)
+    network.blocks.load_state_dict(
+        {name: tensor for name, tensor in ours if int(name.partition(".")[0]) < len(network.blocks)}
+    )
 
 
 def weights_file() -> Path:
