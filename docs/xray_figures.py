@@ -281,7 +281,39 @@ def racer(start: str, learns: str, how: Mapping[str, object], seed: int) -> Kept
     return kept(f"race-{start}-{learns.replace(' ', '-')}-{seed}", "cxr3-siamese-imagenet", settings)
 
 
-PARTS = {"few-shot": few_shot, "unknown": unknown, "race": race}
+# ------------------------------------------------------------------- the other sets
+
+ADULT_DRAWS, CHILD_SEEDS = 5, 3
+
+
+def adult() -> None:
+    """Ten shots of adult X-rays."""
+    runs = [kept(f"adult-{seed}", "cxr-adult", {"seed": seed}, split=SPLITS[0]) for seed in range(ADULT_DRAWS)]
+    plain_table(runs, ("exam_20_way", "cluster_accuracy", "balanced_accuracy", *recalls(runs)))
+
+
+def pneumonia() -> None:
+    """All of PneumoniaMNIST."""
+    runs = [kept(f"pneumonia-{seed}", "pneumoniamnist", {"seed": seed}, split=SPLITS[0]) for seed in range(CHILD_SEEDS)]
+    plain_table(runs, ("exam_20_way", "cluster_accuracy", "balanced_accuracy", *recalls(runs)))
+
+
+def recalls(runs: Sequence[Kept]) -> list[str]:
+    """Their names."""
+    return [f["name"] for f in runs[0]["figures"]["clusters"]["model"] if f["name"].startswith("recall_")]
+
+
+def plain_table(runs: Sequence[Kept], figures: Sequence[str]) -> None:
+    """One row a figure, beside the baselines."""
+    print("| figure | model | before its first step | pixels | worst to best draw |\n|---|---|---|---|---|")
+    for figure in figures:
+        views = (cell(runs, figure, name) for name in ("model", "untrained", "pixels"))
+        print(f"| {figure} | {' | '.join(views)} | {spread(runs, figure)} |")
+    own = [one for one in runs if "open_set" in one["figures"]]
+    print(f"\nKnown images flagged: {known_flagged(own)}. CPU minutes a training: {minutes(runs):.1f}.")
+
+
+PARTS = {"few-shot": few_shot, "unknown": unknown, "race": race, "adult": adult, "pneumonia": pneumonia}
 
 
 def xrays(*parts: str) -> None:

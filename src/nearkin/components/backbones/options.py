@@ -79,5 +79,5 @@ class EfficientNetLite0Options(BackboneOptions):
     weights: Literal["imagenet"] | None = None
     """`imagenet` begins from weights trained on ImageNet (extra `pretrained`); left out: random ones."""
     blocks: Annotated[int, Field(ge=2, le=18)] = 18
-    """How many there are: the stem, sixteen mobile blocks, the last convolution. Fewer end in the middle, where features
-    are less ImageNet's own: better for ten images of another kind."""
+    """How many: the stem, sixteen mobile blocks, the last convolution. Fewer end in the middle, where features are less
+    ImageNet's own: often better for a few images of another kind."""
