@@ -73,6 +73,30 @@ def test_a_window_is_in_rescaled_units(tmp_path: Path) -> None:
     np.testing.assert_allclose(decode(path).pixels, expected, atol=1e-5)
 
 
+def test_an_empty_tag_says_nothing_and_a_rescale_takes_both_its_tags(tmp_path: Path) -> None:
+    plain = decode(written(tmp_path))
+    for tags in (
+        {"WindowCenter": None, "WindowWidth": None},
+        {"WindowCenter": 40},
+        {"RescaleSlope": None, "RescaleIntercept": None},
+        {"RescaleSlope": 2},
+        {"RescaleIntercept": -1024},
+    ):
+        found = decode(written(tmp_path, **tags))
+        np.testing.assert_array_equal(found.pixels, plain.pixels, err_msg=str(tags))
+        assert found.whole is None
+
+
+def test_a_rescale_that_falls_turns_values_round(tmp_path: Path) -> None:
+    """White is the largest rescaled value, with a window and without."""
+    plain, tags = decode(written(tmp_path)), {"RescaleSlope": -1, "RescaleIntercept": 4095}
+    falling = decode(written(tmp_path, **tags))
+    np.testing.assert_allclose(falling.pixels, 1 - plain.pixels, atol=1e-6)
+    assert falling.span == (0, 4095)
+    own = decode(written(tmp_path, **tags, WindowCenter=1000, WindowWidth=500, VOILUTFunction="LINEAR_EXACT"))
+    np.testing.assert_allclose(own.pixels, np.clip((4095.0 - RAMP - 750) / 500, 0, 1), atol=1e-5)
+
+
 def test_signed_values_span_their_signed_range(tmp_path: Path) -> None:
     signed = (RAMP.astype(np.int32) - 2048).astype(np.int16)
     np.testing.assert_allclose(decode(written(tmp_path, signed)).pixels, RAMP / 4095, atol=1e-6)
@@ -108,6 +132,8 @@ def test_it_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
         ({"NumberOfFrames": 7}, "7 frames; which one is meant"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its colours are PALETTE COLOR"),
         ({"Rows": 60000, "Columns": 60000}, "60000x60000, too large"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 3}, "its rescale slope is 0"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, "its own window cannot be applied: The .0028,1051. Window Width"),
     ],
 )
 def test_what_is_no_single_image_is_refused_by_name(tmp_path: Path, tags: dict[str, Any], said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def test_onnxruntime_gives_the_runs_embeddings_at_any_batch_size(run: nearkin.Ru
 
 
 def test_torch_export_gives_the_runs_embeddings_at_any_batch_size(run: nearkin.Run, tmp_path: Path) -> None:
-    loaded = torch.export.load(export_torch(run, tmp_path / "model.pt2")).module()
+    extra = {"nearkin.json": ""}
+    loaded = torch.export.load(export_torch(run, tmp_path / "model.pt2"), extra_files=extra).module()
+    assert json.loads(extra["nearkin.json"])["input"]["size"] == list(run.model.input.size)
     for count in (1, 2, 5):
         theirs = loaded(torch.from_numpy(images(run, count))).detach().numpy()
         np.testing.assert_allclose(theirs, run.model.embed_tensor(images(run, count)), atol=1e-4)
@@ -68,10 +71,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
 
 def test_several_looks_at_an_image_are_inside_the_graph(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(
-        RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16") + "embed: {views: 3, warp: {degrees: 10}}\n"
+        RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16").replace(
+            "shots", "contrast: {type: percentile}, shots"
+        )
+        + "embed: {views: 3, warp: {degrees: 10}}\n"
     )
     looking = nearkin.train(tmp_path / "tiny.yaml", runs=tmp_path / "runs", watch=Watch())
     session = onnxruntime.InferenceSession(export_onnx(looking, tmp_path / "model.onnx"))
+    about = json.loads(session.get_modelmeta().custom_metadata_map["nearkin"])
+    assert (about["contrast"], about["metric"]) == ({"type": "percentile", "low": 1, "high": 99}, "l2")
+    assert about["input"]["crop"] == 1
     (theirs,) = session.run(["embeddings"], {"images": images(looking, 4)})
     np.testing.assert_allclose(theirs, looking.model.embed_tensor(images(looking, 4)), atol=1e-4)
 

@@ -101,13 +101,17 @@ def _gray(dataset: Any, stored: NDArray[Any], bits: int) -> Frame:
         if tag in dataset and not dataset[tag].value and dataset[tag].value != 0:
             del dataset[tag]  # an empty one says nothing; pydicom would reckon with it
     values = apply_modality_lut(stored, dataset)
-    low, high = _range(dataset, bits, ("ModalityLUTSequence",))
+    low, high = sorted(_range(dataset, bits, ("ModalityLUTSequence",)))
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     span = (high, low) if inverted else (low, high)
     whole = _over(values, low, high, inverted)
     if "VOILUTSequence" not in dataset and not {"WindowCenter", "WindowWidth"} <= set(dataset.dir()):
         return Frame(whole, bits, span)
-    shown = apply_voi_lut(values, dataset, index=0)
+    try:
+        shown = apply_voi_lut(values, dataset, index=0)
+    except ValueError as error:  # pydicom's own words: a tag and what it may be
+        raise NotOneImage(f"its own window cannot be applied: {str(error).rstrip('.')}. Mend the file") from error
+    # Where the rescale falls, pydicom gives what is below the window the range's first end, which is the larger one.
     return Frame(_over(shown, *_range(dataset, bits, TABLES), inverted), bits, span, whole)
 
 

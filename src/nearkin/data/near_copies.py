@@ -42,7 +42,8 @@ class Pair:
 def find_pairs(looks: Sequence[Look], likeness: float = ALIKE) -> list[Pair]:
     """Exact copies by the digest of their pixels; near ones by perceptual hash, then by the views' rank correlation.
 
-    Two steps, because a hash of 63 bits alone calls many chest X-rays alike.
+    Two steps, because a hash of 63 bits alone calls many chest X-rays alike. No network's embedding: ImageNet features
+    put copies with another contrast farther apart than many patients (docs/xrays.md).
     """
     exact = [Pair(a, b, True, 1.0) for group in _by_digest(looks) for a, b in combinations(group, 2)]
     near = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from nearkin.contracts import FloatArray
 from nearkin.errors import PluginError, WorkFailed
-from nearkin.files import write_atomic
+from nearkin.files import to_json, write_atomic
 
 if TYPE_CHECKING:
     from nearkin.model import Model
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """How far an exported graph's embeddings may be from the run's, relative to the largest of them."""
+ABOUT = "nearkin"
 BATCHES = (1, 3)
 """Sizes that parity is tried at: the graph must take any."""
 
@@ -26,8 +28,9 @@ BATCHES = (1, 3)
 def export_onnx(run: Run, path: Path | str) -> Path:
     """Write `run`'s network as ONNX: input `images` (b, channels, h, w) in [0, 1], output `embeddings` (b, d).
 
-    Normalisation and the method's transform are inside. Run by onnxruntime, its embeddings must be the run's to 1e-4
-    of the largest; else `WorkFailed`, and nothing is written. Needs the extra `onnx`.
+    Normalisation and the method's transform are inside; what must come before them (size, crop, contrast) and how to
+    compare the embeddings stands as JSON in the file's metadata under `nearkin`. Run by onnxruntime, its embeddings
+    must be the run's to 1e-4 of the largest; else `WorkFailed`, and nothing is written. Needs the extra `onnx`.
     """
     _require("onnx", "onnxscript", "onnxruntime")
     import torch
@@ -38,7 +41,9 @@ def export_onnx(run: Run, path: Path | str) -> Path:
         network, (example,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["images"],
         output_names=["embeddings"], verbose=False,
     )  # fmt: skip
-    data = cast(bytes, program.model_proto.SerializeToString())
+    proto = program.model_proto
+    proto.metadata_props.add(key=ABOUT, value=_about(run.model).decode())
+    data = cast(bytes, proto.SerializeToString())
     _prove(run.model, _onnx_runner(data), "onnxruntime")
     return _written(Path(path), data)
 
@@ -46,7 +51,8 @@ def export_onnx(run: Run, path: Path | str) -> Path:
 def export_torch(run: Run, path: Path | str) -> Path:
     """Write `run`'s network by torch.export (`.pt2`), without TorchScript; `torch.export.load` opens it.
 
-    Input, output and the proof are those of `export_onnx`.
+    Input, output and the proof are those of `export_onnx`; what stands in the metadata there is the extra file
+    `nearkin.json` here.
     """
     import torch
 
@@ -54,11 +60,23 @@ def export_torch(run: Run, path: Path | str) -> Path:
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    torch.export.save(program, buffer, extra_files={f"{ABOUT}.json": _about(run.model).decode()})
     buffer.seek(0)
     loaded = torch.export.load(buffer).module()
     _prove(run.model, lambda images: loaded(torch.from_numpy(images)).detach().numpy(), "torch.export")
     return _written(Path(path), buffer.getvalue())
+
+
+def _about(model: Model) -> bytes:
+    """What a runtime must do before the graph, and after it."""
+    return to_json(
+        {
+            "input": asdict(model.input),
+            **model.blueprint.preparation.plain(),
+            "metric": model.method.metric,
+            "class_rule": model.method.class_rule,
+        }
+    )
 
 
 def _network(model: Model) -> tuple[Any, Any]:
