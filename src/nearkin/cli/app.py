@@ -124,6 +124,29 @@ def export(
 
 
 @app.command()
+def choose_space(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    space: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--space", help="A space to try, as unknown.space has it. May be given several times."),
+    ] = None,
+    score: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--score", help="A score to try, as unknown.score has it. May be given several times."),
+    ] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Try where the outlier score should look: trains once a known class, without it, and reads no test image."""
+    from nearkin.cli import experiment
+
+    experiment.choose_space(
+        recipe, overrides or [], spaces=space or [], scores=score or [], plugins=plugin or [], as_json=as_json
+    )
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Finished runs; the others less the first.")],
     seed: Annotated[Optional[int], typer.Option(help="Draws the questions. Left out: the first run's.")] = None,  # noqa: UP045

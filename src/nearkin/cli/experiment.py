@@ -52,6 +52,45 @@ def print_comparison(result: dict[str, Any]) -> None:
         print(f"Of these neither way is better, so --json alone has them: {', '.join(others)}.")
 
 
+def choose_space(
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    spaces: Sequence[str],
+    scores: Sequence[str],
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """`nearkin choose-space`."""
+    from nearkin.experiments import choose_space as choose
+
+    result = choose(recipe, spaces=spaces, scores=scores, overrides=overrides, plugin_files=plugins)
+    if as_json:
+        show.print_json(result)
+    else:
+        print_spaces(result)
+
+
+def print_spaces(result: dict[str, Any]) -> None:
+    """One row a candidate; then the line to put in the recipe, and how far to trust it."""
+    rows = result["candidates"]
+    lines = [
+        [one["said"], show.mean_text(one["mean"]), show.mean_text(one["minus_first"])]
+        + [figure_text(figure) for figure in one["classes"].values()]
+        for one in rows
+    ]
+    classes = [f"without {label}" for label in rows[0]["classes"]]
+    show.print_table(["score; space", f"{result['figure']}, mean", "minus the recipe's own", *classes], lines)
+    best = rows[result["best"]]
+    print(f"\nBest in the mean over classes ({best['mean']['value']:.3f}):\n\n{best['line']}")
+    gain = best["minus_first"]
+    if gain is None:
+        print("That is the recipe as it is.")
+    elif gain["low"] is None or gain["low"] <= 0:
+        print("Over so few classes that is not shown to be better than the recipe as it is.")
+    print("The best of several looks better here than it is; 'nearkin evaluate' measures it on test images, once.")
+
+
 def is_sweep(folder: Path) -> bool:
     """Whether `--resume` was given a sweep."""
     from nearkin.experiments.sweeps import is_sweep

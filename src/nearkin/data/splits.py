@@ -47,6 +47,16 @@ class Dataset:
         """Every item that has a split."""
         return [item for split in SPLITS for item in self.items[split]]
 
+    def without(self, label: str) -> Dataset:
+        """The same draw less a known class, whose images to train and select on are all that is asked about.
+
+        What was to test is nowhere in it, so that nothing that is chosen here has seen it.
+        """
+        others = {split: tuple(item for item in self.items[split] if item.label != label) for split in DRAWN}
+        own = tuple(item for split in DRAWN[:2] for item in self.items[split] if item.label == label)
+        classes = tuple(one for one in self.classes if one != label)
+        return Dataset(classes, {**others, "test": own}, (), {}, self.select_classes)
+
     def codes(self, split: Split) -> IntArray:
         """(n,) each item's class as its place in `classes`, for select in `select_classes`; test has no codes."""
         classes = (split == "select" and self.select_classes) or self.classes

@@ -16,7 +16,7 @@ from nearkin.index.space import Space
 from nearkin.model import Model
 from nearkin.plugins import engine_of, score_of
 from nearkin.recipe import Recipe
-from nearkin.recipe.space import EmbeddingSpace, FeaturesSpace
+from nearkin.recipe.space import EmbeddingSpace, FeaturesSpace, JoinedSpace, parts_of
 from nearkin.registry import Registries
 
 
@@ -59,13 +59,15 @@ def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:
 
 def recipe_space(recipe: Recipe, model: Model) -> Space | None:
     """Where the recipe's outlier score looks; `None` for the embedding."""
-    said = recipe.unknown.space
+    return index_space(recipe.unknown.space, model.space.dims(model.embedding_dim) if model.space else ())
+
+
+def index_space(said: EmbeddingSpace | FeaturesSpace | JoinedSpace, dims: Sequence[int]) -> Space | None:
+    """What a recipe says of a space whose parts are so wide; `None` for the embedding."""
     if isinstance(said, EmbeddingSpace):
         return None
-    assert model.space is not None, "the model was made from this recipe"
-    name = ", and ".join(part.said for part in model.space.parts)
     standardize = said.standardize if isinstance(said, FeaturesSpace) else True
-    return Space(name, model.space.dims(model.embedding_dim), said.metric, standardize)
+    return Space(", and ".join(part.said for part in parts_of(said)), tuple(dims), said.metric, standardize)
 
 
 def fill_index(

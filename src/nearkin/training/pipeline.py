@@ -154,11 +154,23 @@ class Work:
     fold_indexes: Sequence[Index] = ()
 
     @classmethod
-    def prepare(cls, recipe: Recipe, registries: Registries, watch: Watch, folds: FoldTrainer | None = None) -> Work:
-        """Draw the splits, build the model, decode every image, make the sampler; all that can fail before step 1."""
+    def prepare(
+        cls,
+        recipe: Recipe,
+        registries: Registries,
+        watch: Watch,
+        folds: FoldTrainer | None = None,
+        *,
+        without: str | None = None,
+    ) -> Work:
+        """Draw the splits, build the model, decode every image, make the sampler; all that can fail before step 1.
+
+        `without`: a known class that is left out, and is all there is to ask about (`Dataset.without`).
+        """
         accelerator = make_accelerator(recipe.train.device)
         watch = watch if accelerator.is_main_process else Watch()
-        source, dataset = load_data(recipe.data, recipe.seed)
+        source, drawn = load_data(recipe.data, recipe.seed)
+        dataset = drawn if without is None else drawn.without(without)
         training = TrainingClasses.of(dataset.classes, dataset.codes("train"), recipe.data.extra_classes)
         model = build_model(Blueprint.of(recipe, training.names), registries)
         refuse_oblong(model.input.size, training.variants)
