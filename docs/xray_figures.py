@@ -28,7 +28,7 @@ from nearkin.run import Run
 from nearkin.training.watch import Watch
 
 OUT = Path("runs/figures/xrays")
-BASES, DRAWS_EACH = 2, 3
+BASES, DRAWS_EACH = 1, 5
 UNKNOWN_DRAWS = 5
 CLASSES = ("covid", "viral_pneumonia", "normal")
 SPLITS = ("public split", "leaks dropped")
