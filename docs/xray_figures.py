@@ -24,6 +24,8 @@ from nearkin.evaluation.measure import by_view, make_evaluators
 from nearkin.evaluation.views import spaces, view
 from nearkin.experiments import mean_over
 from nearkin.files import to_json, write_atomic
+from nearkin.recipe import read_recipe
+from nearkin.recipe.shipped import find_recipe
 from nearkin.run import Run
 from nearkin.training.watch import Watch
 
@@ -192,19 +194,22 @@ def strangers(left_out: str, space: str) -> Kept:
     file = OUT / f"unknown-{left_out}-{space.replace(' ', '-')}.json"
     if not file.exists():
         run = model_without(left_out, space)
-        draws = {"10": [asked(run, left_out, 10, seed) for seed in range(UNKNOWN_DRAWS)]}
-        draws["all"] = [asked(run, left_out, "all", 0)]
+        draws = {"10": [asked(run, left_out, space, 10, seed) for seed in range(UNKNOWN_DRAWS)]}
+        draws["all"] = [asked(run, left_out, space, "all", 0)]
         write_atomic(file, to_json({"run": str(run.path), "figures": draws}))
     found: Kept = json.loads(file.read_bytes())
     return found
 
 
-def asked(run: Run, left_out: str, shots: object, seed: int) -> Kept:
+def asked(run: Run, left_out: str, space: str, shots: object, seed: int) -> Kept:
     """The run's model with other references: what it was asked about stays embedded."""
     data = run.recipe.data.model_copy(update={"unknown": (left_out,), "shots": shots})
     about = tuple(one for one in run.recipe.evaluate if one.type == "open_set")
     other, _ = copy(run), run.model
     other.recipe = replace(run.recipe, data=data, seed=seed, evaluate=about)
+    if space == FROZEN:
+        plain = read_recipe(find_recipe("cxr3-siamese-imagenet"), run.registries)
+        other.recipe = replace(other.recipe, score=plain.score, unknown=plain.unknown)
     return measured(other, ("model",))
 
 
@@ -214,17 +219,23 @@ def without(left_out: str | None) -> tuple[str, ...]:
 
 
 def model_without(left_out: str, space: str) -> Run:
-    """The model to ask: the base itself, a head on it that looks for strangers elsewhere, or ImageNet weights."""
-    settings: dict[str, object] = {"data.known": list(without(left_out)), "data.held_out_seed": 0}
+    """The model to ask: a base that never saw the class, or ImageNet weights and nothing learned."""
     if space == NAIVE:
-        found = base(0, left_out)
-    elif space == MIDDLE:
-        settings["backbone.init_from"] = base(0, left_out)["run"]
-        found = kept(f"siamese-without-{left_out}", "cxr3-siamese-warm", settings)
-    else:
-        settings |= {"backbone.freeze": "all", "method.weights": False, "train.epochs": 1, "embed": {"views": 1}}
-        found = kept(f"imagenet-without-{left_out}", "cxr3-siamese-imagenet", settings)
-    return load_run(found["run"])
+        return load_run(base(0, left_out)["run"])
+    settings: dict[str, object] = {
+        "data.known": list(without(left_out)),
+        "data.held_out_seed": 0,
+        "backbone.freeze": "all",
+        "method.weights": False,
+        "train.epochs": 1,
+        "train.early_stopping": None,
+        # As in cxr3-siamese-warm, whose space has ImageNet weights whatever its base.
+        "unknown": {
+            "score": {"type": "scaled_knn", "k": 3},
+            "space": {"type": "features", "stages": [9, 10, 11, 12], "weights": "trained"},
+        },
+    }
+    return load_run(kept(f"imagenet-without-{left_out}", "cxr3-siamese-imagenet", settings)["run"])
 
 
 def unknown_row(left_out: str, shots: object, space: str, runs: Mapping[str, Sequence[Kept]]) -> str:
