@@ -101,7 +101,7 @@ def test_it_says_what_was_taken_and_what_was_not(base: nearkin.Run, tmp_path: Pa
     messages: list[str] = []
     warm(base, tmp_path, WARM.replace("init_from: RUN", "init_from: RUN, embedding_dim: 9"), messages)
     [told] = [message for message in messages if message.startswith("backbone from")]
-    assert "tensors taken; not taken (no place or another shape): head.weight, head.bias; begin anew" in told
+    assert "tensors taken; not taken (no place or another shape): head.bias, head.weight; begin anew" in told
 
 
 @pytest.mark.parametrize(

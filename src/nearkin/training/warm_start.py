@@ -108,7 +108,7 @@ def _check_trunk(run: str, trunk: nn.Module, own: Mapping[str, Tensor], fitting:
 
 def _told(run: str, taken: Mapping[str, Tensor], kept: Sequence[str], theirs: Mapping[str, Tensor]) -> str:
     """One line: what was taken of it, and what was not."""
-    left = [name for name in theirs if name not in taken]
+    left = sorted(set(theirs) - set(taken))  # safetensors gives them in any order
     told = f"backbone from {run}: {len(taken)} tensors taken"
     told += f"; not taken (no place or another shape): {listing(left)}" if left else ""
     return told + (f"; begin anew: {listing(kept)}." if kept else "; nothing begins anew.")
