@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nearkin.contracts import Answer as Answer
+    from nearkin.contracts import Embedded as Embedded
     from nearkin.contracts import Options as Options
     from nearkin.errors import NearkinError as NearkinError
     from nearkin.evaluation import evaluate as evaluate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Answer": "nearkin.contracts",
+    "Embedded": "nearkin.contracts",
     "Index": "nearkin.index",
     "NearkinError": "nearkin.errors",
     "Options": "nearkin.contracts",
@@ -48,6 +50,7 @@ _HOME = {
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "Embedded",
     "Index",
     "NearkinError",
     "Options",

@@ -201,8 +201,28 @@ def test_an_index_without_a_space_is_written_as_before(tmp_path: Path) -> None:
     assert make(None).references.space is None
 
 
+def test_distances_and_an_empty_question_need_no_place_in_the_space() -> None:
+    index = make()
+    assert index.query([]) == []
+    assert len(index.range(some("a", 2, 12).vectors, 100.0)) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"vectors": np.zeros(3, np.float32)}, {"space": "x"}, {"space": [[1.0, 2.0, 3.0]]}])
+def test_an_embedded_that_is_no_rows_is_refused(wrong: Any) -> None:
+    given: Any = {"vectors": np.zeros((1, 3), np.float32), "space": np.zeros((1, 3), np.float32), **wrong}
+    with pytest.raises(IndexCallError, match=r"Embedded\.(vectors|space): it is a float array of two dimensions"):
+        make().query(Embedded(**given))
+
+
+def test_a_space_that_is_none_is_refused() -> None:
+    with pytest.raises(IndexCallError, match="space 'features': give a Space"):
+        Index(metric="l2", class_rule="nearest", dim=3, space="features")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"name": ""}, {"dims": ()}, {"dims": (0,)}, {"dims": (2.0,)}, {"metric": "l3"}], ids=str
+    "wrong",
+    [{"standardize": "no"}, {"name": ""}, {"dims": ()}, {"dims": (0,)}, {"dims": (2.0,)}, {"metric": "l3"}],
+    ids=str,
 )
 def test_a_space_that_cannot_be_is_refused(wrong: Any) -> None:
     with pytest.raises(IndexCallError, match="space: "):

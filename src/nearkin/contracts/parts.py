@@ -103,7 +103,7 @@ class Embedded:
         chosen = range(len(self))[which] if isinstance(which, slice) else which.tolist()
         digests, sources = (tuple(kept[row] for row in chosen) if kept else () for kept in (self.digests, self.sources))
         space = None if self.space is None else self.space[which]
-        return Embedded(self.vectors[which], digests, sources, space)
+        return Embedded(self.vectors[which], digests, sources, space, tuple(fold.rows(which) for fold in self.folds))
 
 
 Embed: TypeAlias = Callable[[Sequence[Any]], Embedded]

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from nearkin.index.opening import edit as edit
     from nearkin.index.opening import load as load
     from nearkin.index.opening import save as save
+    from nearkin.index.space import Space as Space
 
 _HOME = {
     "Index": "nearkin.index.index",
     "edit": "nearkin.index.opening",
     "load": "nearkin.index.opening",
     "save": "nearkin.index.opening",
+    "Space": "nearkin.index.space",
 }
 
-__all__ = ["Index", "edit", "load", "save"]
+__all__ = ["Index", "Space", "edit", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:

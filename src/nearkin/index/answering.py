@@ -13,7 +13,7 @@ from nearkin.index import clusters
 from nearkin.index.decide import Evidence
 from nearkin.index.distances import HELD, distances, row_chunks
 from nearkin.index.folds import scores_by_fold
-from nearkin.index.inputs import Given, refuse
+from nearkin.index.inputs import Given, refuse, vector_problems
 from nearkin.index.state import State
 
 
@@ -32,6 +32,12 @@ class Asked:
         """`IndexCallError` for embeddings that this state cannot be asked about."""
         refuse(problem for each in (given, *folds) for problem in state.settings.problems(each))
         return cls(state, given, folds)
+
+    @classmethod
+    def unscored(cls, state: State, given: Given) -> Asked:
+        """The same for a question of distances alone."""
+        refuse(vector_problems(given.vectors, state.settings.dim, state.settings.metric))
+        return cls(state, given)
 
     @property
     def vectors(self) -> FloatArray:

@@ -46,6 +46,7 @@ def read(given: Any, dim: int, embed: Embed | None, on_embed: OnEmbed = None) ->
     All else is images.
     """
     if isinstance(given, Embedded):
+        refuse(_shape_problem(f"Embedded.{name}", getattr(given, name)) for name in ("vectors", "space"))
         return _given(given, one=False)
     if _is_embedding(given, dims=(1, 2)):
         array = _as_array(given)
@@ -60,6 +61,12 @@ def read(given: Any, dim: int, embed: Embed | None, on_embed: OnEmbed = None) ->
     if any(are_embeddings):
         raise IndexCallError("a list of both images and embeddings: give one kind in a call.")
     return _embedded(items, embed, on_embed, one=not many)
+
+
+def _shape_problem(name: str, value: Any) -> str:
+    """What is wrong with one row an image, or nothing; the numbers are looked at later."""
+    fits = value is None or _is_embedding(value, dims=(2,))
+    return "" if fits else f"{name}: it is a float array of two dimensions, one row an image."
 
 
 def _is_embedding(value: Any, dims: tuple[int, ...]) -> bool:

@@ -136,7 +136,9 @@ class Questions:
         state = self._state
         state.require_references()
         part = state if where is None else state.part(where)
-        if state.folds and scored:
+        if not scored:
+            return Asked.unscored(part, self._read(images_or_embeddings))
+        if state.folds:
             return Asked.of(part, *read_for_each(state, images_or_embeddings, self.on_embed))
         return Asked.of(part, self._read(images_or_embeddings))
 

@@ -43,6 +43,7 @@ class Settings:
                 count_problem("dim", self.dim),
                 alpha_problem(self.alpha),
                 *self._point_problems(),
+                "" if self.space is None or isinstance(self.space, Space) else f"space {self.space!r}: give a Space.",
             ]
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -31,12 +31,14 @@ class Space:
     standardize: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dims", tuple(self.dims))
+        whole = tuple(self.dims) if isinstance(self.dims, Iterable) else (self.dims,)
+        object.__setattr__(self, "dims", whole)
         known = self.metric in get_args(Metric)
         refuse(
             [
                 "" if isinstance(self.name, str) and self.name else f"space: {self.name!r} is no name.",
                 "" if known else f"space: metric {self.metric!r}: it is one of {', '.join(get_args(Metric))}.",
+                "" if isinstance(self.standardize, bool) else f"space: standardize {self.standardize!r}: a bool.",
                 *(count_problem("space: dims", dim) for dim in self.dims or (0,)),
             ]
         )
@@ -53,6 +55,8 @@ class Space:
 
     def problems(self, vectors: FloatArray | None, n: int) -> list[str]:
         """What is wrong with the rows in this space that go with n embeddings."""
+        if vectors is None and not n:
+            return []
         if vectors is None:
             return [
                 f"this index scores unknown in a space of its own ({self.name}, {self.dim} dimensions), and these "

@@ -46,6 +46,16 @@ class BackboneContract:
         unreached = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
         assert not unreached
 
+    def test_each_stage_that_it_names_gives_one_tensor_an_image(self) -> None:
+        """So that the outlier score may look there; a backbone that names none is not asked."""
+        backbone = self._evaluating()
+        found: list[Tensor] = []
+        for stage in getattr(backbone, "stages", ()):
+            stage.register_forward_hook(lambda module, given, made: found.append(made))
+        backbone(self._images(backbone))
+        assert len(found) == len(getattr(backbone, "stages", ()))
+        assert all(isinstance(made, Tensor) and made.ndim in (2, 3, 4) and len(made) == 3 for made in found)
+
     def _evaluating(self) -> Backbone:
         backbone = self.make(a_build())
         cast(nn.Module, backbone).eval()
