@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,27 @@ def test_a_killed_training_goes_on_with_the_folds_that_are_missing(cross: nearki
     (tmp_path / "tiny" / "1" / "folds" / "2").mkdir()
     run = nearkin.resume(tmp_path / "tiny" / "1", watch=Watch())
     assert run.index.query(images_of_digits(4)) == cross.index.query(images_of_digits(4))
+
+
+@pytest.mark.soak
+def test_networks_trained_anew_for_every_fold_keep_the_cross_conformal_promise(
+    tmp_path: Path, count: Callable[[str, int, int], int], soaked: Callable[[str], None]
+) -> None:
+    draws, images, alpha = count("draws", 1, 200), 60, 0.10
+    recipe = CROSS.replace("folds: 2", "folds: 3").replace("steps: 2", "steps: 20").replace("test: 12", "test: 30")
+    (tmp_path / "tiny.yaml").write_text(recipe)
+    found: dict[str, list[float]] = {"0": [], "1": []}
+    for draw in range(draws):
+        run = nearkin.train(tmp_path / "tiny.yaml", overrides={"seed": draw}, runs=tmp_path / "runs", watch=Watch())
+        figures = nearkin.evaluate(run, watch=Watch())["figures"]["open_set"]["model"]
+        for label, shares in found.items():
+            shares += [figure["value"] for figure in figures if figure["name"] == f"own_p_{label}"]
+        worst = run.index.promise.worst
+        shutil.rmtree(run.path)
+    assert worst is not None
+    spread = (worst * (1 - worst) * (1 / 12 + 2 / images) / draws) ** 0.5
+    means = {label: float(np.mean(shares)) for label, shares in found.items()}
+    assert max(means.values()) < worst + 4 * spread
+    if draws == 200:
+        assert min(means.values()) > 0
+    soaked(f"{draws} draws of 4 networks: {means} of a class flagged at alpha {alpha}, at worst {worst:.3f}")
