@@ -15,6 +15,8 @@ from nearkin.errors import listing
 from nearkin.index.by_class import Bounds, ByClass
 from nearkin.index.calibration import ROUNDING, fits
 
+SHOWN = 10
+"""Classes that a reason names, with their p-values, before it counts the rest."""
 NEAREST_BY: Mapping[ClassRule, str] = {
     "nearest": "Nearest is {label} at {distance:.4g} ({metric})",
     "prototype": "Nearest by class mean is {label}, its nearest reference at {distance:.4g} ({metric})",
@@ -111,8 +113,9 @@ class Judge:
 
     def _why(self, status: Status | None, label: str, p_values: Mapping[str, float], fitting: list[str]) -> str:
         """The second half of the sentence."""
-        others = [f"{name!r} (p-value {p_values[name]:.3g})" for name in fitting if name != label]
-        look = f"but {listing(others)} could fit: a person should look."
+        others = [name for name in fitting if name != label]
+        shown = [f"{name!r} (p-value {p_values[name]:.3g})" for name in others[:SHOWN]]
+        look = f"but {listing([*shown, *others[SHOWN:]], most=SHOWN)} could fit: a person should look."
         if label in self.promise.uncalibrated:
             because = f"; {label!r} is uncalibrated ({self.promise.uncalibrated[label]}), "
             return because + (look if others else "so nothing is promised.")
