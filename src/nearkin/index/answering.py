@@ -65,7 +65,7 @@ def evidence(asked: Asked, *, neighbors: int, alpha: float) -> Evidence:
         codes=codes,
         nearest=found.nearest,
         bounded=found.bounded,
-        strangeness=np.mean(scores, axis=0).min(axis=1, initial=np.inf),
+        strangeness=(scores[0] if len(scores) == 1 else np.mean(scores, axis=0)).min(axis=1, initial=np.inf),
         p_values=state.ranks.p_values(scores),
         neighbors=clusters.neighbors(references, found.positions, found.distances),
     )

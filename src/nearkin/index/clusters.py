@@ -244,4 +244,4 @@ def neighbors(references: References, positions: IntArray, apart: FloatArray) ->
     at, far = positions[found], apart[found].tolist()
     texts = [column.at(at) for column in (references.labels, references.sources, references.groups)]
     each = map(Neighbor, references.ids[at].tolist(), texts[0], far, *texts[1:])
-    return [tuple(islice(each, count)) for count in found.sum(axis=1).tolist()]
+    return [tuple(islice(each, count)) for count in np.count_nonzero(found, axis=1).tolist()]

@@ -152,7 +152,7 @@ def vector_problems(vectors: FloatArray, dim: int, metric: Metric) -> list[str]:
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         return [f"embeddings of {vectors.shape[-1]} dimensions; this index holds {dim}."]
     largest = _largest(vectors)
-    if ((largest <= LARGEST) & ((largest > 0) | (metric != "cosine"))).all():
+    if not len(largest) or (largest.max() <= LARGEST and (metric != "cosine" or largest.min() > 0)):
         return []
     finite = np.isfinite(largest)
     wrong = (

@@ -145,7 +145,7 @@ class Questions:
     def _read(self, images_or_embeddings: Any) -> Given:
         state = self._state
         given = read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
-        return given if state.settings.space else replace(given, space=None)
+        return replace(given, space=None) if given.space is not None and not state.settings.space else given
 
     # ------------------------------------------------------------------------------- for people and other tools
 

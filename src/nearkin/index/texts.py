@@ -140,7 +140,9 @@ class Coded(Sequence[str]):
 
     def at(self, positions: NDArray[np.integer]) -> list[str]:
         """The texts at (m,) positions."""
-        return self.packed.at(self.codes[positions])
+        codes = self.codes[positions]
+        words = vars(self).get("words")  # where they are made already
+        return [words[code] for code in codes.tolist()] if words else self.packed.at(codes)
 
     def distinct(self) -> set[str]:
         """The different ones."""
