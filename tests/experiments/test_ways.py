@@ -207,3 +207,18 @@ def test_networks_trained_anew_for_every_fold_keep_the_cross_conformal_promise(
     if draws == 200:
         assert min(means.values()) > 0
     soaked(f"{draws} draws of 4 networks: {means} of a class flagged at alpha {alpha}, at worst {worst:.3f}")
+
+
+def test_folds_score_in_the_recipes_own_space(tmp_path: Path) -> None:
+    space = "{type: features, stages: [1, 2], weights: trained}"
+    text = CROSS.replace("folds: 2}", f"folds: 2, space: {space}}}")
+    (tmp_path / "tiny.yaml").write_text(text)
+    run = nearkin.train(tmp_path / "tiny.yaml", runs=tmp_path / "runs", watch=Watch())
+    assert [fold.index.settings.space for fold in run.folds] == [run.index.settings.space] * 2
+    assert run.index.settings.space is not None
+    images = images_of_digits(5)
+    answers = run.index.query(images)
+    np.testing.assert_allclose([a.score for a in run.index.query(run.embed_each(images))], [a.score for a in answers])
+    assert run.index.promise.way == "cross_conformal"
+    figures = nearkin.evaluate(run, watch=Watch())["figures"]["open_set"]
+    assert {"model", "pixels", "untrained"} <= set(figures)

@@ -18,7 +18,7 @@ from nearkin.errors import UsageError
 from nearkin.files import MANIFEST
 from nearkin.index import Index
 from nearkin.recipe import Recipe
-from nearkin.recipe.model import FoldOptions, UnknownOptions
+from nearkin.recipe.model import FoldOptions
 from nearkin.run import Run, RunFolder
 from nearkin.training.watch import Watch
 
@@ -88,4 +88,5 @@ class _Folds:
 def without_fold(recipe: Recipe, number: int, n_folds: int) -> Recipe:
     """The recipe that trains without one fold, and calibrates on it. Its name is that of the folder it goes into."""
     data = recipe.data.model_copy(update={"fold": FoldOptions(number=number, of=n_folds)})
-    return replace(recipe, name="folds", data=data, unknown=UnknownOptions(way="held_out"), evaluate=())
+    unknown = recipe.unknown.model_copy(update={"way": "held_out", "folds": None})
+    return replace(recipe, name="folds", data=data, unknown=unknown, evaluate=())

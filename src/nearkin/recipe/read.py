@@ -32,12 +32,12 @@ from nearkin.recipe.model import (
     Recipe,
     Selection,
     TrainOptions,
-    UnknownOptions,
 )
 from nearkin.recipe.overrides import apply_overrides
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
 from nearkin.recipe.unknown import check_way, other_options, read_score
+from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.recipe.yaml_text import read_document
 from nearkin.registry import Registries
 

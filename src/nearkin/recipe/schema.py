@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from nearkin.contracts import Component, Kind
-from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions, UnknownOptions
+from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions
 from nearkin.recipe.read import KEYS, Head
+from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.registry import Registries, Registry
 
 

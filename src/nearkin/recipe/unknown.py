@@ -6,9 +6,10 @@ from typing import Any
 
 from nearkin.contracts import Build
 from nearkin.recipe.components import choose
-from nearkin.recipe.model import DataOptions, IndexOptions, Selection, UnknownOptions
+from nearkin.recipe.model import DataOptions, IndexOptions, Selection
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
+from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.registry import Registries
 
 DEFAULT_SCORE = {"type": "knn"}
