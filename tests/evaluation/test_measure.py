@@ -13,6 +13,7 @@ from nearkin.contracts import Figure
 from nearkin.data import load_data
 from nearkin.errors import DataError, UsageError
 from nearkin.evaluation.differences import difference
+from nearkin.explaining import explain
 from nearkin.model import Model, build_model
 from nearkin.training.watch import Watch
 
@@ -156,6 +157,7 @@ def test_a_space_of_its_own_goes_from_the_recipe_to_every_answer_and_figure(tmp_
     scale[raw.std(axis=0) < 1e-12] = 1
     apart = np.linalg.norm((given.space[:, None] - raw[None]) / scale, axis=2)
     np.testing.assert_allclose(scores, apart.min(axis=1), rtol=1e-3)
+    assert explain(run, images[0]).of == f"why {answers[0].label!r} is nearer than any other cluster"
 
     run.index.save(tmp_path / "elsewhere")
     (tmp_path / "runs").rename(tmp_path / "gone")

@@ -12,9 +12,11 @@ from sklearn.datasets import load_digits
 
 import nearkin
 from nearkin.errors import DamagedError, IndexCallError, RecipeError, WorkFailed
+from nearkin.explaining import explain
 from nearkin.index.distances import distances
 from nearkin.plugins import load_registries
 from nearkin.recipe import parse_recipe
+from nearkin.report.images import Shown
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -132,6 +134,16 @@ def test_a_cross_conformal_run_and_its_index_open_on_another_machine(cross: near
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedError, match=r"folds.2.model.safetensors: changed since"):
         _ = nearkin.load_run(tmp_path / "elsewhere" / "1").index
+
+
+def test_what_a_cross_conformal_run_looks_at_can_be_shown(cross: nearkin.Run) -> None:
+    """Its index takes no embedding of one model alone: maps and the report ask with those of all."""
+    shown = Shown.of(cross, Watch())
+    row = int(str(shown.dataset.items["test"][0].place))
+    image = (load_digits().images[row] / 16 * 255).round().astype(np.uint8)
+    answer = cross.index.query(image)
+    assert shown.answers[0].p_values == answer.p_values
+    assert explain(cross, image).of == f"why {answer.label!r} is nearer than any other cluster"
 
 
 def test_references_that_come_later_make_a_class_stale_and_only_a_training_mends_it(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def _to_image(run: Run, against: ImageLike) -> tuple[Score, str]:
 
 def _to_cluster(run: Run, given: FloatArray) -> tuple[Score, str]:
     """The distance to the nearest other cluster less the distance to the one that is answered."""
-    answer = run.index.query(run.model.embed_tensor(given[None]))[0]
+    asked = replace(run.model.embed_both(given[None]), folds=tuple(f.model.embed_both(given[None]) for f in run.folds))
+    answer = run.index.query(asked)[0]
     references = run.index.references
     labels = np.array(references.labels)
     metric = run.model.method.metric

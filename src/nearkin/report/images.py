@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -38,9 +38,12 @@ class Shown:
     def of(cls, run: Run, watch: Watch) -> Shown:
         """Its images read again. `DataError` where they are not here, `DamagedError` where they are others."""
         dataset, store = reopen_data(run, watch)
-        embedded = EmbeddingCache(run.folder.embeddings, run.model).embed(store, dataset.items["test"])
-        answers = [] if run.model.no_index else run.index.query(embedded)
-        return cls(run, dataset, store, embedded.vectors, answers)
+        own, *folds = (
+            EmbeddingCache(one.folder.embeddings, one.model).embed(store, dataset.items["test"])
+            for one in (run, *run.folds)
+        )
+        answers = [] if run.model.no_index else run.index.query(replace(own, folds=tuple(folds)))
+        return cls(run, dataset, store, own.vectors, answers)
 
 
 @dataclass(frozen=True)
