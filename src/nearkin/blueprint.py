@@ -30,13 +30,16 @@ class Blueprint:
     preparation: Preparation = field(default_factory=Preparation)
     space: tuple[SpacePart, ...] = ()
     """Where the outlier score looks, part by part; nothing where it is the embedding."""
+    rotation: float | None = None
+    """The weight of the task of telling turns, where it trains too."""
 
     @classmethod
     def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
         """What a recipe asks for."""
         parts = recipe.backbone, recipe.method, recipe.loss
         space = parts_of(recipe.unknown.space)
-        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space)
+        rotation = recipe.train.rotation
+        return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space, rotation)
 
 
 def plain(blueprint: Blueprint) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
         "embed": blueprint.embed.model_dump(mode="json"),
         **blueprint.preparation.plain(),
         **({"space": SPACE.dump_python(blueprint.space, mode="json")} if blueprint.space else {}),
+        **({"rotation": blueprint.rotation} if blueprint.rotation else {}),
     }
 
 
@@ -80,4 +84,5 @@ def described(description: Mapping[str, Any], registries: Registries) -> Bluepri
         embed,
         Preparation.described(description),
         SPACE.validate_json(json.dumps(description.get("space", []))),
+        float(description["rotation"]) if "rotation" in description else None,
     )

@@ -24,12 +24,13 @@ from nearkin.looks import Looks, concatenated
 from nearkin.parsing import bounded_tensors
 from nearkin.recipe.model import Selection
 from nearkin.registry import Registries
+from nearkin.rotation import RotationTask
 from nearkin.spaces import OutlierSpace
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 VERSION, WITH_SPACE = 3, 4
-"""4 has a space of its own for the outlier score; 3 says how images are prepared, before it none; 2 how they are
-embedded, before it each once."""
+"""4 has a space of its own for the outlier score, or a second task; 3 says how images are prepared, before it none;
+2 how they are embedded, before it each once."""
 READABLE = (1, 2, 3, 4)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
@@ -60,6 +61,7 @@ class Model(nn.Module):
         """Those of the recipe's loss, which are the method's too."""
         self.looks = Looks(blueprint.embed, backbone.input, blueprint.seed)
         self.space = OutlierSpace(blueprint.space, backbone) if blueprint.space else None
+        self.rotation = RotationTask(blueprint.rotation, backbone) if blueprint.rotation else None
         self.trained_on: frozenset[str] = frozenset()
         """Digests of the images that trained it or an ancestor."""
         self.trained_groups: frozenset[str] = frozenset()
@@ -80,7 +82,10 @@ class Model(nn.Module):
         embeddings = images if images.ndim == 2 else self.raw(images).float()
         # Whatever the network's precision, distances and losses are float32.
         with torch.autocast(images.device.type, enabled=False):
-            return Forward(self.method.loss(embeddings, labels, structure), embeddings)
+            loss = self.method.loss(embeddings, labels, structure)
+        if self.rotation is not None:
+            loss = loss + self.rotation((images - self.mean) / self.std, self.backbone)
+        return Forward(loss, embeddings)
 
     def raw(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d), before the method's transform."""
@@ -185,7 +190,7 @@ class Model(nn.Module):
             return dict(self.saved)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
-            "version": WITH_SPACE if self.space else VERSION,
+            "version": WITH_SPACE if self.space or self.rotation else VERSION,
             **plain(self.blueprint),
             "input": asdict(self.input),
             "metric": self.method.metric,

@@ -203,6 +203,9 @@ class TrainOptions(Options):
     augment: AugmentOptions | None = None
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Keep an exponential moving average of the weights with this decay, and judge and save that: 0.998, say."""
+    rotation: Annotated[float, Field(gt=0)] | None = None
+    """Weight of a second task, without labels: by how many quarter turns was the image turned (Gidaris et al. 2018)?
+    So the last stage keeps what the classes do not ask of it, a space for `unknown`. A step takes twice as long."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network while it trains; losses are float32 always. bfloat16 is faster on most machines since 2020."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
