@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -266,21 +267,18 @@ RACES: dict[str, Mapping[str, object]] = {
 }
 
 
-def race() -> None:
+def race(learns: str) -> None:
     """Epochs until a pair AUC on select reaches the target: from the base and from ImageNet weights."""
+    sides = {start: [racer(start, learns, seed) for seed in range(RACE_SEEDS)] for start in STARTS}
     print("| begins from | learns | reached | epochs to target | best on select | CPU minutes |")
     print("|---|---|---|---|---|---|")
-    told = []
-    for learns, how in RACES.items():
-        sides = {start: [racer(start, learns, how, seed) for seed in range(RACE_SEEDS)] for start in STARTS}
-        for start, runs in sides.items():
-            reached = sum(one["steps_to_target"] is not None for one in runs)
-            best = statistics.fmean(one["select_pair_auc"] for one in runs)
-            epochs = ", ".join(map(epochs_told, runs))
-            print(f"| {start} | {learns} | {reached} of {len(runs)} | {epochs} | {best:.3f} | {minutes(runs):.1f} |")
-        attempts = [Attempt.of(load_run(one["run"])) for start in reversed(STARTS) for one in sides[start]]
-        told.append(f"{learns}: {of_attempts(attempts)['recipes'][1]['times_as_fast']}")
-    print("\n" + "\n".join(told))
+    for start, runs in sides.items():
+        reached = sum(one["steps_to_target"] is not None for one in runs)
+        best = statistics.fmean(one["select_pair_auc"] for one in runs)
+        epochs = ", ".join(map(epochs_told, runs))
+        print(f"| {start} | {learns} | {reached} of {len(runs)} | {epochs} | {best:.3f} | {minutes(runs):.1f} |")
+    attempts = [Attempt.of(load_run(one["run"])) for start in reversed(STARTS) for one in sides[start]]
+    print(f"\nTimes as fast: {of_attempts(attempts)['recipes'][1]['times_as_fast']}.")
 
 
 def epochs_told(one: Kept) -> str:
@@ -288,8 +286,9 @@ def epochs_told(one: Kept) -> str:
     return f"not in {one['steps']}" if one["epochs_to_target"] is None else f"{one['epochs_to_target']:g}"
 
 
-def racer(start: str, learns: str, how: Mapping[str, object], seed: int) -> Kept:
+def racer(start: str, learns: str, seed: int) -> Kept:
     """One run to the target. Both begin with the same settings but for the backbone's weights."""
+    how = RACES[learns]
     stop = {"every": how["every"], "patience": 100_000, "target": TARGET, "stop_at_target": True}
     rest = {key: value for key, value in how.items() if key != "every"}
     settings = {
@@ -336,7 +335,14 @@ def plain_table(runs: Sequence[Kept], figures: Sequence[str]) -> None:
     print(f"\nKnown images flagged: {known_flagged(own)}. CPU minutes a training: {minutes(runs):.1f}.")
 
 
-PARTS = {"few-shot": few_shot, "unknown": unknown, "race": race, "adult": adult, "pneumonia": pneumonia}
+PARTS = {
+    "few-shot": few_shot,
+    "unknown": unknown,
+    "race": partial(race, "the head alone"),
+    "pneumonia": pneumonia,
+    "adult": adult,
+    "race-blocks": partial(race, "the head and the last six blocks"),
+}
 
 
 def xrays(*parts: str) -> None:
