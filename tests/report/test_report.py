@@ -119,26 +119,23 @@ def test_recipe_promise_curve_clusters_maps_and_the_data_check_are_there(run: ne
     assert page.tags.count("circle") + page.text.count("answered other") >= len(run.index.references)
 
 
-def test_where_the_images_are_not_here_it_says_so_and_shows_the_rest(run: nearkin.Run, tmp_path: Path) -> None:
+def test_without_its_images_or_its_figures_it_says_so_and_shows_the_rest(run: nearkin.Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "run")
+    shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("evaluations"))
     away = run.path.parents[2] / "manifest.csv"
     text = away.read_text()
     away.unlink()
     try:
         assert command(["report", str(tmp_path / "run"), "-o", str(tmp_path / "r.html")]) == 0
+        bare = Page(write_report(nearkin.load_run(tmp_path / "bare"), tmp_path / "b.html", watch=Watch()))
     finally:
         away.write_text(text)
     page = Page(tmp_path / "r.html")
     assert "Nothing of the images is shown" in page.text
     assert "cluster_accuracy" in page.text
     assert page.tags.count("svg") == 2
-
-
-def test_a_run_that_was_not_evaluated_says_how(run: nearkin.Run, tmp_path: Path) -> None:
-    shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evaluations"))
-    path = write_report(nearkin.load_run(tmp_path / "run"), tmp_path / "r.html", maps=0, watch=Watch())
-    assert "Not evaluated yet" in Page(path).text
-    assert "Where the network looks" not in Page(path).text
+    assert "Not evaluated yet" in bare.text
+    assert "cluster_accuracy" not in bare.text
 
 
 def test_what_is_no_page_or_no_count_is_refused(run: nearkin.Run, tmp_path: Path) -> None:
