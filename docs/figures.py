@@ -2,7 +2,7 @@
 
 digits: ten seeded choices of three classes, three seeds each. cxr3: ten draws of the shots. cxr3-methods: three
 methods, five draws. xrays: pretrained backbones and warm starts, by xray_figures.py. omniglot: four methods, two
-directions, three seeds. All but digits need NEARKIN_DATA.
+directions, three seeds. promise: promised against measured, and its picture. All but digits need NEARKIN_DATA.
 Each prints its table as Markdown and keeps every figure behind it under runs/figures. omniglot keeps each run's as it
 ends and goes on where it stopped; `omniglot METHOD ...` trains those methods alone.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from promise_figures import promise
 from xray_figures import xrays
 
 from nearkin.experiments import Mean, Repeated, mean_over, repeat
@@ -207,6 +208,7 @@ def say(text: str) -> None:
 
 
 TABLES: dict[str, Callable[..., None]] = {
+    "promise": promise,
     "digits": digits,
     "cxr3": cxr3,
     "cxr3-methods": cxr3_methods,

@@ -149,8 +149,10 @@ class Run:
     @cached_property
     def folds(self) -> tuple[Run, ...]:
         """The runs of the folds, where the recipe calibrates cross-conformally; else none."""
-        numbers = range(1, self.recipe.unknown.n_folds + 1)
-        return tuple(_open(RunFolder(self.folder.folds / str(number)), self.registries) for number in numbers)
+        places = [self.folder.folds / str(number) for number in range(1, self.recipe.unknown.n_folds + 1)]
+        if missing := [str(place) for place in places if not place.is_dir()]:
+            raise DamagedError(f"{', '.join(missing)}: missing; it calibrates this run. Restore it from a copy.")
+        return tuple(_open(RunFolder(place), self.registries) for place in places)
 
     @cached_property
     def index(self) -> Index:

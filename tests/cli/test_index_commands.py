@@ -136,6 +136,21 @@ def test_images_are_added_from_files_and_folders_and_their_classes_calibrated_ag
     assert info(nearkin, built)["stale"] == []
 
 
+def test_references_calibrate_themselves_but_for_those_chosen_for_review(nearkin: Shell, built: str) -> None:
+    write_digits(Path("extra"), "3", slice(0, 12))
+    write_digits(Path("odd"), "3", slice(12, 14))
+    assert nearkin("index", "add", built, "extra").code == 0
+    assert nearkin("index", "add", built, "odd", "--reviewed").code == 0
+    done = nearkin("index", "calibrate", built, "--on-references", "held")
+    assert (done.code, "name no images" in done.err) == (2, True)
+    assert nearkin("index", "calibrate", built, "--on-references").code == 0
+    said = info(nearkin, built)
+    assert (said["way"], said["classes"]["3"]) == (
+        "leave_one_group_out",
+        {"references": 14, "groups": 12, "state": "calibrated"},
+    )
+
+
 def test_images_that_are_added_twice_are_told(nearkin: Shell, built: str) -> None:
     (file,) = write_digits(Path("more"), "3", slice(0, 1))
     assert "more than once" not in nearkin("index", "add", built, file, "--label", "3").err

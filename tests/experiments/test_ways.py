@@ -134,6 +134,9 @@ def test_a_cross_conformal_run_and_its_index_open_on_another_machine(cross: near
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedError, match=r"folds.2.model.safetensors: changed since"):
         _ = nearkin.load_run(tmp_path / "elsewhere" / "1").index
+    shutil.rmtree(weights.parent)
+    with pytest.raises(DamagedError, match=r"folds.2: missing; it calibrates this run"):
+        _ = nearkin.load_run(tmp_path / "elsewhere" / "1").index
 
 
 def test_what_a_cross_conformal_run_looks_at_can_be_shown(cross: nearkin.Run) -> None:
