@@ -131,12 +131,12 @@ class EngineContract:
             ids, vectors = some(N)
             rng = np.random.default_rng(0)
             engine, held = self.empty(metric), np.zeros(N, dtype=bool)
-            for _ in range(12):
+            for _ in range(8):
                 flipped = rng.random(N) < 0.3
                 held ^= flipped
                 engine = changed_to(engine, ids[held], vectors[held], ids[flipped])
-            hits = engine.search(vectors, int(held.sum()))
-            assert [sorted(row) for row in lists(hits)] == [ids[held].tolist()] * N, metric
+            hits = engine.search(vectors[:50], int(held.sum()))
+            assert [sorted(row) for row in lists(hits)] == [ids[held].tolist()] * 50, metric
 
     def test_an_engine_still_serves_its_readers_after_another_was_made_of_it(self) -> None:
         """It proposes what both hold. Of what came since, one with a server of its own may propose that too."""
