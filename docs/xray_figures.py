@@ -33,7 +33,7 @@ from nearkin.run import Run
 from nearkin.training.watch import Watch
 
 OUT = Path("runs/figures/xrays")
-BASES, DRAWS_EACH = 1, 5
+BASES, DRAWS_EACH = 2, 5
 UNKNOWN_DRAWS = 5
 CLASSES = ("covid", "viral_pneumonia", "normal")
 SPLITS = ("public split", "leaks dropped")
@@ -305,7 +305,7 @@ def racer(start: str, learns: str, seed: int) -> Kept:
 
 # ------------------------------------------------------------------- the other sets
 
-ADULT_DRAWS, CHILD_SEEDS = 3, 1
+ADULT_DRAWS, CHILD_SEEDS = 3, 3
 
 
 def adult() -> None:
