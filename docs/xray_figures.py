@@ -162,6 +162,21 @@ def few_shot() -> None:
     print(f"\nCPU minutes a training: base {minutes([base(seed) for seed in range(BASES)]):.1f}, {', '.join(times)}.")
 
 
+def imagenet() -> None:
+    """The same draws of ten shots from ImageNet weights, with no base between."""
+    runs = {split: [] for split in SPLITS}
+    for draw in range(DRAWS_EACH):
+        for split in SPLITS:
+            settings = {"seed": draw, "data.held_out_seed": 0}
+            runs[split].append(kept(f"imagenet-0-{draw}", "cxr3-siamese-imagenet", settings, split=split))
+    print("| figure | test | from ImageNet weights | ImageNet frozen | worst to best draw |\n|---|---|---|---|---|")
+    for figure in FIGURES:
+        for split in SPLITS:
+            views = (cell(runs[split], figure, name) for name in ("model", "untrained"))
+            print(f"| {figure} | {split} | {' | '.join(views)} | {spread(runs[split], figure)} |")
+    print(f"\nCPU minutes a training: {minutes(runs[SPLITS[0]]):.1f}.")
+
+
 def minutes(runs: Sequence[Kept]) -> float:
     """Of CPU, in the mean."""
     return statistics.fmean(one["train_cpu_seconds"] for one in runs) / 60
@@ -337,6 +352,7 @@ def plain_table(runs: Sequence[Kept], figures: Sequence[str]) -> None:
 
 PARTS = {
     "few-shot": few_shot,
+    "imagenet": imagenet,
     "unknown": unknown,
     "race": partial(race, "the head alone"),
     "pneumonia": pneumonia,
