@@ -1,8 +1,9 @@
 """The X-ray tables of docs/results.md: `python docs/figures.py xrays`, or one part of it: `xrays few-shot`.
 
-few-shot: ten shots on a warm base, each base with draws of its own; imagenet: the same with no base. unknown: each class left out of base and shots.
-race: steps to a target, from the base and from ImageNet weights. adult, pneumonia: the other two sets. Every run's
-figures are kept under runs/figures/xrays as it ends; a second call goes on where the first stopped.
+few-shot: ten shots on a warm base, each base with draws of its own; imagenet: the same with no base. unknown: each
+class left out of base and shots. race, race-blocks: epochs to a target, from the base and from ImageNet weights, with
+the head alone or the last six blocks too. adult, pneumonia: the other two sets. Every run's figures are kept under
+runs/figures/xrays as it ends; a second call goes on where the first stopped.
 """
 
 from __future__ import annotations
