@@ -11,6 +11,7 @@ import torch
 from nearkin import load_registries
 from nearkin.contracts import Backbone, Build, Sampler, View
 from nearkin.index import Index
+from tests.bench.evaluation import evaluation_seconds
 
 BATCHES = 200
 OPTIONS: dict[str, dict[str, int]] = {
@@ -70,11 +71,7 @@ def view() -> View:
 
 def episodes_seconds() -> float:
     """1,000 episodes of 20-way one-shot with their intervals."""
-    component = load_registries(entry_points=False).evaluator.get("episodes")
-    evaluator = component.factory(component.options(), Build(seed=0))
-    started = time.perf_counter()
-    evaluator.evaluate(view())
-    return time.perf_counter() - started
+    return evaluation_seconds("episodes", view())
 
 
 def thousand_distances_seconds() -> float:

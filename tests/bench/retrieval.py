@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from nearkin import load_registries
-from nearkin.contracts import Build, View
+from nearkin.contracts import View
 from nearkin.index import Index
+from tests.bench.evaluation import evaluation_seconds
 
 IMAGES, CLASSES, DIMS = 10_000, 100, 128
 
@@ -28,11 +28,7 @@ def view() -> View:
 
 def retrieval_seconds() -> float:
     """All figures, each with its interval of 200 resamples."""
-    component = load_registries(entry_points=False).evaluator.get("retrieval")
-    evaluator = component.factory(component.options(), Build(seed=0))
-    started = time.perf_counter()
-    evaluator.evaluate(view())
-    return time.perf_counter() - started
+    return evaluation_seconds("retrieval", view())
 
 
 def calculator_seconds() -> float:
