@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load
 
 import nearkin
@@ -90,10 +91,34 @@ def test_it_begins_with_the_weights_of_the_other_run(base: nearkin.Run, tmp_path
     assert all(made[name].equal(theirs[name]) for name in blocks)
 
 
+def test_of_several_runs_it_begins_with_the_mean_of_their_weights(base: nearkin.Run, tmp_path: Path) -> None:
+    other = warm(base, tmp_path)
+    frozen = WARM.replace("RUN", f"[{base.path}, {other.path}], freeze: all, frozen_batch_norm: true")
+    run = trained(frozen, tmp_path)
+    made, *theirs = (backbone_of(one) for one in (run, base, other))
+    kernels = [name for name, tensor in made.items() if tensor.ndim == 4]
+    assert any(not theirs[0][name].equal(theirs[1][name]) for name in kernels)
+    for name in kernels:
+        torch.testing.assert_close(made[name], (theirs[0][name] + theirs[1][name]) / 2)
+    assert base.model.trained_on | other.model.trained_on <= run.model.trained_on
+    assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe.init_from == (str(base.path), str(other.path))
+
+
+def test_no_mean_of_networks_that_began_from_other_weights(base: nearkin.Run, tmp_path: Path) -> None:
+    other = trained(BASE.replace("name: base", "name: base\nseed: 1").replace("steps: 30", "steps: 2"), tmp_path)
+    with pytest.raises(UsageError, match="did not begin from the same ones"):
+        trained(WARM.replace("RUN", f"[{base.path}, {other.path}]"), tmp_path)
+
+
+def test_a_run_that_is_named_twice_is_a_problem(base: nearkin.Run, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="stands there twice"):
+        trained(WARM.replace("RUN", f"[{base.path}, {base.path}]"), tmp_path)
+
+
 def test_what_the_section_leaves_out_is_as_in_the_other_run(base: nearkin.Run, tmp_path: Path) -> None:
     run = warm(base, tmp_path)
     assert run.recipe.backbone == base.recipe.backbone
-    assert run.recipe.init_from == str(base.path)
+    assert run.recipe.init_from == (str(base.path),)
     assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe == run.recipe
 
 

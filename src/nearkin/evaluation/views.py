@@ -53,7 +53,7 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     yield replace(of_pixels, by_fold=(of_pixels.embed,) * n)
     untrained = build_model(model.blueprint, run.registries).eval()
     if run.recipe.init_from:
-        Ancestor.of(run.recipe.init_from).give(untrained)
+        Ancestor.of(*run.recipe.init_from).give(untrained)
     as_untrained = (*rules, untrained.compare, untrained.no_index, outlier)
     of_untrained = Space("untrained", lambda items: untrained.embed_both(store.images(items)), *as_untrained)
     yield replace(of_untrained, by_fold=(of_untrained.embed,) * n)

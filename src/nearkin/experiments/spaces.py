@@ -138,8 +138,8 @@ def _refuse_seen(work: Work, label: str) -> None:
     seen = [i.key for i, d in pairs if d in work.model.trained_on or i.group in work.model.trained_groups]
     if seen:
         raise DataError(
-            f"backbone.init_from: {work.recipe.init_from} was trained on {len(seen)} images of {label!r}, so it cannot "
-            "be left out here. Begin with a base that trained on none of the known classes."
+            f"backbone.init_from: {listing(work.recipe.init_from)} was trained on {len(seen)} images of "
+            f"{label!r}, so it cannot be left out here. Begin with a base that trained on none of the known classes."
         )
 
 

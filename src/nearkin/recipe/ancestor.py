@@ -1,8 +1,8 @@
-"""`backbone: {init_from: RUN}`: the backbone of another run, read from the recipe that the run keeps."""
+"""`backbone: {init_from: RUN}`: the backbone of another run or the mean of several, as their recipes have it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,25 @@ RECIPE = "recipe.yaml"
 """What a run calls the recipe that it was made from."""
 
 
-def take_init_from(section: Any, problems: Problems) -> tuple[Any, str | None]:
-    """The backbone's section without `init_from`, and the run it names; what is no text is a problem."""
+def take_init_from(section: Any, problems: Problems) -> tuple[Any, tuple[str, ...]]:
+    """The backbone's section without `init_from`, and the runs it names; what is no text is a problem."""
     if not isinstance(section, dict) or KEY not in section:
-        return section, None
+        return section, ()
     rest = {key: value for key, value in section.items() if key != KEY}
     said = section[KEY]
-    if said is not None and not isinstance(said, str):
-        problems.add(("backbone", KEY), f"wants the folder of a run, not {describe(said)}.")
-        return rest, None
-    return rest, said
+    runs = [] if said is None else said if isinstance(said, list) else [said]
+    wrong = [run for run in runs if not isinstance(run, str)]
+    twice = sorted({run for run in runs if runs.count(run) > 1}) if not wrong else []
+    if wrong or twice:
+        told = f"not {describe(wrong[0])}" if wrong else f"and {twice[0]!r} stands there twice"
+        problems.add(("backbone", KEY), f"wants the folder of a run, or a list of several, {told}.")
+        return rest, ()
+    return rest, tuple(runs)
 
 
-def with_ancestor(section: Any, run: str, problems: Problems) -> Any:
-    """The section with what it leaves out filled in from the run's own backbone."""
-    inherited = _backbone_of(run, problems)
+def with_ancestors(section: Any, runs: Sequence[str], problems: Problems) -> Any:
+    """The section with what it leaves out filled in from the first run's own backbone."""
+    inherited, *_ = [_backbone_of(run, problems) for run in runs]
     if inherited is None or not isinstance(section, dict):
         return section
     # Another type has other options: then nothing is inherited but the weights, if they fit.

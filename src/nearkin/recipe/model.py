@@ -267,8 +267,8 @@ class Recipe:
     seed: int
     data: DataOptions
     backbone: Selection
-    init_from: str | None
-    """The run whose backbone this one begins with."""
+    init_from: tuple[str, ...]
+    """The run whose backbone this one begins with, or several, of whose weights it takes the mean."""
     method: Selection
     sampler: Selection
     loss: Selection | None

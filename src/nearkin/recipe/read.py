@@ -20,7 +20,7 @@ from nearkin.recipe.agreement import (
     check_structure,
     check_target,
 )
-from nearkin.recipe.ancestor import take_init_from, with_ancestor
+from nearkin.recipe.ancestor import take_init_from, with_ancestors
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
@@ -181,15 +181,15 @@ class _Reader:
             return None
         return check_model(model, self.data[key], (key,), self.problems)
 
-    def _warm_start(self) -> str | None:
-        """The run whose backbone this one begins with; what its section leaves out is as that run has it."""
+    def _warm_start(self) -> tuple[str, ...]:
+        """The runs whose backbone this one begins with; what its section leaves out is as the first of them has it."""
         if "backbone" not in self.data:
-            return None
-        section, run = take_init_from(self.data["backbone"], self.problems)
-        if run is not None and not self.settled:
-            section = with_ancestor(section, run, self.problems)
+            return ()
+        section, runs = take_init_from(self.data["backbone"], self.problems)
+        if runs and not self.settled:
+            section = with_ancestors(section, runs, self.problems)
         self.data["backbone"] = section
-        return run
+        return runs
 
     def _unknown(self) -> UnknownOptions | None:
         rest = other_options(self.data.get("unknown", {}), self.problems)

@@ -14,7 +14,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "seed": recipe.seed,
         "data": recipe.data.model_dump(mode="json"),
-        "backbone": _section(recipe.backbone) | ({"init_from": recipe.init_from} if recipe.init_from else {}),
+        "backbone": _section(recipe.backbone) | _warm_start(recipe.init_from),
         "method": _section(recipe.method),
         "sampler": _section(recipe.sampler),
         "loss": _section(recipe.loss) if recipe.loss else None,
@@ -30,6 +30,11 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def to_yaml(recipe: Recipe) -> str:
     """Text that reads back to the same recipe."""
     return write_yaml(resolved(recipe))
+
+
+def _warm_start(runs: tuple[str, ...]) -> dict[str, Any]:
+    """One run as text, several as a list."""
+    return {"init_from": runs[0] if len(runs) == 1 else list(runs)} if runs else {}
 
 
 def _section(selection: Selection) -> dict[str, Any]:

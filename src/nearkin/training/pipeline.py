@@ -185,7 +185,7 @@ class Work:
             refuse_parted_copies(train, store.digests(train), recipe.unknown.n_folds, seed)
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
         if recipe.init_from:
-            ancestor = Ancestor.of(recipe.init_from)
+            ancestor = Ancestor.of(*recipe.init_from)
             ancestor.refuse_seen(dataset, store)
             notes += ancestor.give(model)
         check_embedding(model, store.images(dataset.items["train"][:2]), registries)

@@ -1,4 +1,4 @@
-"""A warm start: the backbone of another run, and all that trained it."""
+"""A warm start: the backbone of another run, or the mean of several, and all that trained them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import torch
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nearkin.contracts import InputSpec
 from nearkin.data import Dataset, ImageStore
@@ -18,6 +20,8 @@ from nearkin.run import RunFolder
 from nearkin.training.schedule import trunk_of
 
 PREFIX = "backbone."
+SAME_BEGINNING = 0.5
+"""The least cosine of two networks' weights whose mean is a network."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,13 @@ class Ancestor:
     trained_groups: frozenset[str]
 
     @classmethod
-    def of(cls, run: str) -> Ancestor:
-        """Of a finished run, every file confirmed by its hash."""
+    def of(cls, *runs: str) -> Ancestor:
+        """Of a finished run, every file confirmed by its hash, or the mean of several."""
+        ancestors = [cls._read(run) for run in runs]
+        return ancestors[0] if len(ancestors) == 1 else mean_of(ancestors)
+
+    @classmethod
+    def _read(cls, run: str) -> Ancestor:
         bundle = RunFolder(run).read()
         if bundle.meta.get("state") != "finished":
             raise UsageError(f"backbone.init_from: {run} is not finished. 'nearkin train --resume {run}' continues it.")
@@ -83,6 +92,52 @@ class Ancestor:
                 f"{listing(seen)}. Give both recipes the same data.held_out_seed, select and calibrate, so that the "
                 "base never sees them."
             )
+
+
+def mean_of(ancestors: Sequence[Ancestor]) -> Ancestor:
+    """One whose weights are the mean of theirs, trained on all that trained any: a model soup (Wortsman et al. 2022).
+
+    Counts of batches, which are no weights, are the first one's.
+    """
+    first = ancestors[0]
+    for other in ancestors[1:]:
+        _check_averaged(first, other)
+    return Ancestor(
+        run=f"the mean of {listing(one.run for one in ancestors)}",
+        weights={name: _mean([one.weights[name] for one in ancestors]) for name in first.weights},
+        input=first.input,
+        preparation=first.preparation,
+        trained_on=frozenset().union(*(one.trained_on for one in ancestors)),
+        trained_groups=frozenset().union(*(one.trained_groups for one in ancestors)),
+    )
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(tensors)).mean(dim=0) if tensors[0].is_floating_point() else tensors[0]
+
+
+def _check_averaged(first: Ancestor, other: Ancestor) -> None:
+    """A mean wants one network and one kind of image, and weights that were fine-tuned from the same beginning."""
+    both = f"backbone.init_from: no mean of {first.run} and {other.run}"
+    shapes = [{name: tensor.shape for name, tensor in one.weights.items()} for one in (first, other)]
+    if shapes[0] != shapes[1]:
+        differing = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
+        raise UsageError(f"{both}: their networks differ in {listing(dict.fromkeys(differing))}. Train them alike.")
+    if first.input != other.input or first.preparation != other.preparation:
+        raise UsageError(f"{both}: they take images of another size or preparation. Train them alike.")
+    found = likeness(first.weights, other.weights)
+    if found < SAME_BEGINNING:
+        raise UsageError(
+            f"{both}: their weights have a cosine of {found:.2f}, so they did not begin from the same ones, and what "
+            "lies between them is no network. Fine-tune both from the same ImageNet weights or the same run."
+        )
+
+
+def likeness(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> float:
+    """The cosine of two networks' matrices and kernels: about 0 for two random beginnings, near 1 after fine-tuning."""
+    names = [name for name, tensor in some.items() if tensor.ndim > 1]
+    flat = [torch.cat([one[name].double().flatten() for name in names]) for one in (some, others)]
+    return F.cosine_similarity(flat[0], flat[1], dim=0).item()
 
 
 def _check_input(run: str, theirs: Mapping[str, object], ours: InputSpec) -> None:
