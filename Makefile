@@ -1,5 +1,5 @@
 # make demo   everything from nothing: .venv, install, train, evaluate, query
-# make test   every test of the core and of the plugins
+# make test   every test of the core and of the plugins, as many files at once as there are cores
 # make check  ruff, mypy --strict, import-linter
 # make bench  speed and memory, as ratios to references measured in the same run
 # make soak   the heavy counts: kills and draws in full
@@ -21,7 +21,7 @@ demo: $(VENV)/installed
 	$(BIN)/python docs/demo.py
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 TIMM := .venv-timm
 test-timm:

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
+# What a test notes lies in its `user_properties`, which reach the process that reports from those that run tests.
+COUNTED, SOAKED = "counted", "soaked"
 
-@pytest.fixture(scope="session")
-def count() -> Callable[[str, int, int], int]:
-    """`count(what, few, many)`: the small number under `make test`, the full one under `make soak`; printed."""
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Callable[[str, int, int], int]:
+    """`count(what, few, many)`: the small number under `make test`, the full one under `make soak`; told at the end."""
 
     def choose(what: str, few: int, many: int) -> int:
-        soak = bool(os.environ.get("NEARKIN_SOAK"))
-        chosen = many if soak else few
-        print(f"{what}: {chosen} ('make soak' runs {many})")
+        chosen = many if os.environ.get("NEARKIN_SOAK") else few
+        request.node.user_properties.append((COUNTED, f"{what}: {chosen:,} ('make soak' runs {many:,})"))
         return chosen
 
     return choose
 
 
-SOAKED = pytest.StashKey[dict[str, str]]()
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 SOAK_HEAD = "| claim | last held | found |\n|---|---|---|\n"
 
@@ -34,8 +35,7 @@ def soaked(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     def record(outcome: str) -> None:
         print(outcome)
-        claim = request.node.name.removeprefix("test_").replace("_", " ")
-        request.config.stash.setdefault(SOAKED, {})[claim] = outcome
+        request.node.user_properties.append((SOAKED, outcome))
 
     return record
 
@@ -49,10 +49,24 @@ def write_soaked(page: str, outcomes: Mapping[str, str], day: date) -> str:
     return before + SOAK_HEAD + "\n".join(rows[claim] for claim in sorted(rows)) + (gap + rest or "\n")
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Under CI a test that was skipped, or expected to fail, fails the session. Soak results go into docs."""
-    if os.environ.get("NEARKIN_SOAK") and (outcomes := session.config.stash.get(SOAKED, {})):
+def noted(reporter: pytest.TerminalReporter, kind: str) -> list[tuple[str, str]]:
+    """(test, note) of every test that passed and noted something of that kind."""
+    passed = reporter.stats.get("passed", [])
+    return [(report.nodeid, note) for report in passed for name, note in report.user_properties if name == kind]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was counted in smaller or full number. Under `make soak`, what was found goes into docs, dated."""
+    if counts := noted(terminalreporter, COUNTED):
+        terminalreporter.section("heavy counts")
+        terminalreporter.write("".join(f"{line}\n" for line in sorted({note for _, note in counts})))
+    if os.environ.get("NEARKIN_SOAK") and (found := noted(terminalreporter, SOAKED)):
+        outcomes = {name.split("::")[-1].removeprefix("test_").replace("_", " "): note for name, note in found}
         RESULTS.write_text(write_soaked(RESULTS.read_text(encoding="utf-8"), outcomes, date.today()), encoding="utf-8")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Under CI a test that was skipped, or expected to fail, fails the session."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("CI") or reporter is None:
         return

@@ -204,7 +204,7 @@ def test_a_killed_training_goes_on_with_the_folds_that_are_missing(cross: nearki
 def test_networks_trained_anew_for_every_fold_keep_the_cross_conformal_promise(
     tmp_path: Path, count: Callable[[str, int, int], int], soaked: Callable[[str], None]
 ) -> None:
-    draws, images, alpha = count("draws", 1, 200), 60, 0.10
+    draws, images, alpha = count("draws with networks trained anew for every fold", 1, 200), 60, 0.10
     recipe = CROSS.replace("folds: 2", "folds: 3").replace("steps: 2", "steps: 20").replace("test: 12", "test: 30")
     (tmp_path / "tiny.yaml").write_text(recipe)
     found: dict[str, list[float]] = {"0": [], "1": []}

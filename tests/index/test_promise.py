@@ -39,7 +39,8 @@ def shares(name: str, score: Any, way: Any, draws: int, **how: Any) -> dict[str,
 def test_the_share_of_known_images_flagged_is_as_promised(
     name: str, way: Any, count: Callable[[str, int, int], int], soaked: Callable[[str], None]
 ) -> None:
-    draws, scores = count("draws", 4, DRAWS), BY_WAY[way][: count("scores", 1 if way == "cross_conformal" else 2, 9)]
+    draws = count("draws of the promise", 4, DRAWS)
+    scores = BY_WAY[way][: count(f"scores of the promise, {way}", 1 if way == "cross_conformal" else 2, 9)]
     material, worst = MATERIALS[name](), 0.0
     n = material.calibrate + (material.train if way == "cross_conformal" else 0)
     for score in scores:

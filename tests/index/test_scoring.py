@@ -37,7 +37,7 @@ def choice(score: Score, name: str = "widest") -> ScoreChoice:
     return ScoreChoice(name, Options(), lambda options, build: score)
 
 
-@pytest.mark.parametrize("score", [*EVERY, choice(Widest())], ids=str)
+@pytest.mark.parametrize("score", [*EVERY, pytest.param(choice(Widest()), id="widest")], ids=str)
 def test_the_p_values_of_every_score_are_ranks_among_the_calibration_scores(
     score: Any, make: Callable[..., Index], draw: Draw
 ) -> None:
