@@ -15,9 +15,9 @@ from nearkin.model import Model, build_model
 from nearkin.recipe import read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.training.checks import BatchCheck
-from nearkin.training.pipeline import Work
 from nearkin.training.trainer import Trainer
 from nearkin.training.watch import Watch
+from nearkin.training.work import Work
 from tests.bench import reference_loop
 
 SETTINGS = ["train.augment=null", "train.early_stopping=null", "train.schedule={type: constant}"]

@@ -15,7 +15,7 @@ from nearkin.data import ImageStore, load_data
 from nearkin.errors import DataError, RecipeError, UsageError
 from nearkin.experiments import choose_space
 from nearkin.recipe import read_recipe
-from nearkin.training import pipeline
+from nearkin.training import work
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -47,7 +47,7 @@ def test_what_is_tried_is_measured_as_a_run_without_the_class_measures_it(
         return loading(source, items, *rest, **given)
 
     loading = ImageStore.load
-    monkeypatch.setattr(pipeline.ImageStore, "load", classmethod(load))
+    monkeypatch.setattr(work.ImageStore, "load", classmethod(load))
     result = choose_space(recipe, spaces=["{type: embedding}", FEATURES], scores=["{type: prototype}"], watch=Watch())
 
     own = read_recipe(recipe, nearkin.load_registries(entry_points=False))

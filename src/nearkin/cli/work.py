@@ -78,8 +78,8 @@ def _train_one(
 
 def _dry_run(recipe: str, overrides: Sequence[str], plugins: Sequence[Path]) -> None:
     """Everything that happens before the first step."""
-    from nearkin.training.pipeline import Work
     from nearkin.training.watch import Watch
+    from nearkin.training.work import Work
 
     registries = load_registries(files=plugins)
     read = read_recipe(find_recipe(recipe), registries, overrides)
@@ -106,8 +106,8 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     from nearkin.contracts import Pairs
     from nearkin.data import pair_sheet
     from nearkin.training.images import Batches
-    from nearkin.training.pipeline import Work
     from nearkin.training.watch import Watch
+    from nearkin.training.work import Work
 
     if output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: a preview is a PNG file; end its name in .png.")

@@ -16,7 +16,7 @@ from nearkin.recipe.space import EmbeddingSpace, SpacePart, parts_of
 from nearkin.recipe.write import resolved
 from nearkin.recipe.yaml_text import write_yaml
 from nearkin.training.indexing import index_space, recipe_score
-from nearkin.training.pipeline import Work
+from nearkin.training.work import Work
 
 FIGURE = "unknown_auroc"
 EMBEDDING = EmbeddingSpace(type="embedding")

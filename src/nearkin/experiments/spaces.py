@@ -28,8 +28,8 @@ from nearkin.recipe.space import JoinedSpace
 from nearkin.recipe.write import resolved
 from nearkin.registry import Registries
 from nearkin.run import RunFolder
-from nearkin.training.pipeline import Work
 from nearkin.training.watch import Watch, watching
+from nearkin.training.work import Work
 
 Said = Mapping[str, Any] | str
 """As a recipe writes it, as text or as plain data."""
