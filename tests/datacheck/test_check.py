@@ -14,11 +14,18 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from nearkin.cli.check import DataProblems, data_check
 from nearkin.data import load_data
-from nearkin.datacheck import Report, check_source, suspects
+from nearkin.datacheck import Report, backbone_before_training, check_source, suspects
 from nearkin.errors import UsageError
+from nearkin.plugins import load_registries
+from nearkin.recipe import read_recipe
 from nearkin.recipe.model import DataOptions
 
 Change = Callable[[Image.Image], Image.Image]
+RECIPE = (
+    "name: x\ndata: {{source: manifest, path: {manifest}, shots: 5, select: 3, calibrate: 9}}\n"
+    "backbone: {{type: conv4}}\nmethod: {{type: embedding}}\nloss: {{type: contrastive}}\n"
+    "sampler: {{type: balanced_pairs}}\ntrain: {{steps: 1}}\n"
+)
 CLASSES, EACH, TEST = ("round", "square"), 30, 10
 
 
@@ -206,11 +213,7 @@ def test_the_command_prints_draws_and_fails_where_there_are_problems(
     manifest = made(tmp_path)
     copied(tmp_path, "round03.png", "round25.png")
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        f"name: x\ndata: {{source: manifest, path: {manifest}, shots: 5, select: 3, calibrate: 9}}\n"
-        "backbone: {type: conv4}\nmethod: {type: embedding}\nloss: {type: contrastive}\n"
-        "sampler: {type: balanced_pairs}\ntrain: {steps: 1}\n"
-    )
+    recipe.write_text(RECIPE.format(manifest=manifest))
     with pytest.raises(DataProblems, match="1 problems: copies_across_splits"):
         data_check(str(recipe), [], picture=tmp_path / "suspects.png", plugins=(), as_json=True)
     said = json.loads(capsys.readouterr().out)
@@ -218,6 +221,28 @@ def test_the_command_prints_draws_and_fails_where_there_are_problems(
     assert Image.open(tmp_path / "suspects.png").width > 200
     with pytest.raises(UsageError, match=r"\.png"):
         data_check(str(recipe), [], picture=tmp_path / "suspects.gif", plugins=(), as_json=False)
+
+
+def test_what_looks_alike_to_the_network_is_a_hint_and_no_leak(tmp_path: Path) -> None:
+    """A copy drawn over, which ranks of pixels no longer know: the embedding still does."""
+    manifest = made(tmp_path)
+    copied(tmp_path, "round03.png", "round25.png", _drawn_over)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(manifest=manifest))
+    registries = load_registries(entry_points=False)
+    read = read_recipe(recipe, registries)
+    report = check_source(read.data, embed=backbone_before_training(read, registries))
+    assert report.problems == ()
+    assert report.leaks == ()
+    [hint] = [finding for finding in report.findings if finding.what == "look_alikes"]
+    assert ("round03.png", "round25.png") in hint.pairs
+    assert hint.figures["cosine"] == sorted(hint.figures["cosine"], reverse=True)
+    assert "look_alikes" not in {finding.what for finding in checked(manifest).findings}
+
+
+def _drawn_over(image: Image.Image) -> Image.Image:
+    ImageDraw.Draw(image).rectangle((0, 78, 96, 96), fill=255)
+    return image
 
 
 def test_the_picture_shows_every_pair(tmp_path: Path) -> None:

@@ -261,13 +261,15 @@ def data_check(
     recipe: RecipeName,
     overrides: Overrides = None,
     picture: Annotated[Optional[Path], typer.Option(help="A PNG of the suspects to write.")] = None,  # noqa: UP045
+    embedding: Annotated[bool, typer.Option("--embedding", help="Name what the backbone finds alike too.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Look for copies, leaks, shortcuts and bad files in a recipe's images. Exit code 1 where there is a problem."""
     from nearkin.cli import check
 
-    check.data_check(recipe, overrides or [], picture=picture, plugins=plugin or [], as_json=as_json)
+    given = overrides or []
+    check.data_check(recipe, given, picture=picture, plugins=plugin or [], as_json=as_json, embedding=embedding)
 
 
 @data_app.command("preview")

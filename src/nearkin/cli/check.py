@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from nearkin.cli import show
-from nearkin.datacheck import Report, check_source, suspects
+from nearkin.datacheck import Report, backbone_before_training, check_source, suspects
 from nearkin.errors import DataError, UsageError, listing
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
@@ -21,14 +21,25 @@ class DataProblems(DataError):
 
 
 def data_check(
-    recipe: str, overrides: Sequence[str], *, picture: Path | None, plugins: Sequence[Path], as_json: bool
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    picture: Path | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    embedding: bool = False,
 ) -> None:
-    """Print the report; raise where it holds a problem, so that CI fails."""
+    """Print the report; raise where it holds a problem, so that CI fails.
+
+    `embedding`: pairs that look alike to the recipe's backbone are named too.
+    """
     if picture is not None and picture.suffix.lower() != ".png":
         raise UsageError(f"--picture {picture}: it is a PNG file; end its name in .png.")
-    read = read_recipe(find_recipe(recipe), load_registries(files=plugins), overrides)
+    registries = load_registries(files=plugins)
+    read = read_recipe(find_recipe(recipe), registries, overrides)
+    embed = backbone_before_training(read, registries) if embedding else None
     with watching(None) as eyes:
-        report = check_source(read.data, read.seed, partial(eyes.progress, "looking at images"))
+        report = check_source(read.data, read.seed, partial(eyes.progress, "looking at images"), embed=embed)
     print(json.dumps(report.as_json(), indent=2) if as_json else told(report))
     if picture is not None:
         suspects(report).save(picture)

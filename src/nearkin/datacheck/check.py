@@ -13,6 +13,7 @@ from nearkin.data.near_copies import ALIKE, find_pairs, leaks
 from nearkin.datacheck.copies import copy_findings
 from nearkin.datacheck.findings import Finding
 from nearkin.datacheck.giveaways import giveaway_findings
+from nearkin.datacheck.look_alikes import Embed, look_alike_findings
 from nearkin.errors import DataError, listing
 from nearkin.recipe.model import DataOptions
 
@@ -46,11 +47,16 @@ class Report:
 
 
 def check_source(
-    options: DataOptions, seed: int = 0, progress: Callable[[int, int], None] | None = None, *, likeness: float = ALIKE
+    options: DataOptions,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    likeness: float = ALIKE,
+    embed: Embed | None = None,
 ) -> Report:
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
-    report = check_items(source, source.items, progress, likeness=likeness)
+    report = check_items(source, source.items, progress, likeness=likeness, embed=embed)
     return _with(report, _split_findings(source.items, options, seed))
 
 
@@ -60,11 +66,17 @@ def check_items(
     progress: Callable[[int, int], None] | None = None,
     *,
     likeness: float = ALIKE,
+    embed: Embed | None = None,
 ) -> Report:
-    """Check a source's images themselves; nothing is drawn, nothing is trained but small linear classifiers."""
+    """Check a source's images themselves; nothing is drawn, nothing is trained but small linear classifiers.
+
+    With `embed`, a note names the pairs that look alike to a network as well.
+    """
     looks, bad = look_at(source, items, progress)
     pairs = find_pairs(looks, likeness)
     findings = [*_unreadable(bad, len(items)), *_parted(items), *copy_findings(pairs), *giveaway_findings(looks)]
+    if embed and looks:
+        findings += look_alike_findings(looks, embed(source, [look.item for look in looks]), pairs)
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for (label, split), n in sorted(Counter((item.label, item.split or "unmarked") for item in items).items()):
         counts[label][split] = n
