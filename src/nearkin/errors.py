@@ -87,8 +87,12 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     return f" Did you mean {beginnings[near[0]]!r}?" if near else ""
 
 
-def listing(names: Iterable[str], most: int = 10) -> str:
-    """`a, b, c and 7 more`: a list that stays readable, its full length never hidden."""
+def listing(names: Iterable[str], most: int = 10, *, total: int | None = None) -> str:
+    """`a, b, c and 7 more`: a list that stays readable, its full length never hidden.
+
+    `total`: how many there are, where the names are but the first of them, `most` at the least.
+    """
     all_names = list(names)
+    n = len(all_names) if total is None else total
     shown = ", ".join(all_names[:most])
-    return f"{shown} and {len(all_names) - most} more" if len(all_names) > most else shown
+    return f"{shown} and {n - most} more" if n > most else shown

@@ -125,6 +125,7 @@ def claims() -> Iterator[tuple[str, Callable[[], tuple[str, bool]]]]:
     for kind in ("clustered", "gaussian"):
         yield f"one query, 30 references, {kind}", partial(few, kind)
         yield f"200 queries, 100,000 references, {kind}", partial(batch, kind, 200, 1.2, 0)
+        yield f"200 calibrated queries, 100,000 references, {kind}", partial(batch, kind, 200, 1.2, 2000)
         yield f"10,000 calibrated queries, 100,000 references, {kind}", partial(batch, kind, 10_000, 1.5, 2000)
         for n in (1000, 10_000, 100_000, 1_000_000):
             yield f"growth, {n:,} {kind}", partial(grown, kind, n)

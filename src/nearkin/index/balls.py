@@ -42,16 +42,33 @@ class Balls:
         return cls(metric, centres, radii)
 
     def at_least(self, queries: FloatArray) -> FloatArray:
-        """(q, d) -> (q, c): no reference of the class is nearer. By the triangle inequality; 1 - cos of vectors of
-        length 1 is half their squared distance."""
+        """(q, d) -> (q, c): no reference of the class is nearer."""
+        return self.bounds(self.to_centres(queries))
+
+    def to_centres(self, queries: FloatArray) -> NDArray[np.float64]:
+        """(q, d) -> (q, c) how far the means are; under cosine in l2."""
         from scipy.spatial.distance import cdist
 
         named = "cityblock" if self.metric == "l1" else "euclidean"
-        apart = cdist(_compared(queries, self.metric), self.centres, named)
+        return np.asarray(cdist(_compared(queries, self.metric), self.centres, named))
+
+    def bounds(self, apart: NDArray[np.float64]) -> FloatArray:
+        """(q, c) how far the means are -> what their classes' references are at least.
+
+        By the triangle inequality; 1 - cos of vectors of length 1 is half their squared distance.
+        """
         bound = np.maximum(DOWN * apart - self.radii / DOWN, 0)
         if self.metric == "cosine":
             bound = DOWN * bound**2 / 2
         return np.asarray(DOWN * bound, dtype=np.float32)
+
+    def about(self, apart: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(q, c) -> what the nearest reference of each class may well be away: a guess, which nothing rests on.
+
+        As if the way on from the mean were at right angles to the way there, as it is in many dimensions.
+        """
+        far = np.hypot(apart, self.radii)
+        return far**2 / 2 if self.metric == "cosine" else far
 
 
 def _compared(vectors: FloatArray, metric: Metric) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, Hits, IntArray, Metric
-from nearkin.index.distances import HELD, distances_to_each, row_chunks
+from nearkin.index.distances import distances_of_pairs
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,10 @@ def measured(proposed: Proposed, needed: NDArray[np.bool_], queries: FloatArray,
     """Those that are needed, (q, m), with their distances from the store, (n, d)."""
     rows, at = np.nonzero(needed)
     positions = proposed.positions[rows, at]
-    apart = np.empty(len(rows), dtype=np.float32)
-    for some in row_chunks(len(rows), vectors.shape[1], HELD):
-        apart[some] = distances_to_each(queries[rows[some]], vectors[positions[some], None], metric)[:, 0]
-    order = np.lexsort((positions, apart, rows))
+    apart = distances_of_pairs(queries, rows, vectors, positions, metric)
     counts = needed.sum(axis=1)
+    order, several = np.arange(len(rows)), np.flatnonzero(np.repeat(counts > 1, counts))
+    order[several] = several[np.lexsort((positions[several], apart[several], rows[several]))]
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     shape = len(queries), int(counts.max(initial=0))
     found = Candidates(np.zeros(shape, dtype=np.int64), np.full(shape, np.inf, dtype=np.float32), proposed.floor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import ClassRule, FloatArray, IntArray, Metric, Neighbor
 from nearkin.index.candidates import Candidates
+from nearkin.index.class_by_class import look_up_class_by_class
 from nearkin.index.distances import HELD, distances, row_chunks
+from nearkin.index.found import Found
 from nearkin.index.references import References
 from nearkin.index.searcher import SPARE, Searcher
 
@@ -23,23 +25,6 @@ A_CLASS = 2**14
 CANDIDATES = 128
 """References that an approximate engine is asked for, always the same number: a class that has none among them is as
 far as anything can be, for calibration items and queries alike. So the promise holds whatever the engine misses."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What q queries found among c clusters."""
-
-    nearest: FloatArray
-    """(q, c) distance to each class's nearest reference; where `bounded`, what it is at least."""
-    kth: FloatArray
-    """(q, c) distance to each class's k-th nearest, or what it is at least; infinite where it holds fewer, and where
-    an approximate engine did not find so many."""
-    bounded: NDArray[np.bool_]
-    """(q, c) whether no reference of the class is among those found."""
-    positions: IntArray
-    """(q, m) the nearest references, nearest first."""
-    distances: FloatArray
-    """(q, m) how far they are."""
 
 
 def look_up(
@@ -87,6 +72,9 @@ def _kth_of_each(references: References, side_by_side: FloatArray, k: int) -> Fl
 def _look_up(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
     references = searcher.references
     shown = min(neighbors, len(references))
+    quicker = look_up_class_by_class(searcher, queries, k, shown, reach)
+    if quicker is not None:
+        return quicker
     near = searcher.near(queries, max(FIRST, neighbors + SPARE), shown=shown, k=k)
     found = _by_class(references, near, k, near.floor)
     _decide_classes(searcher, queries, k, found, near.floor, reach)
@@ -122,8 +110,9 @@ def _decide_classes(
         return
     for code in codes.tolist():
         rows = np.flatnonzero(open_[:, code])
-        apart = searcher.nearest_among(queries[rows], references.of_class(code), k)
-        found.nearest[rows, code], found.kth[rows, code] = apart[:, 0], apart[:, -1]
+        apart = searcher.nearest_among(queries[rows], references.of_class(code), k).distances
+        found.nearest[rows, code] = apart[:, 0]
+        found.kth[rows, code] = apart[:, -1] if references.counts[code] >= k else np.inf
         found.bounded[rows, code] = False
 
 

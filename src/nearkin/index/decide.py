@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,17 @@ class Evidence:
     neighbors: Sequence[tuple[Neighbor, ...]]
 
 
+class Fitting(NamedTuple):
+    """The calibrated classes that fit one query."""
+
+    own: bool
+    """Whether the one that is named does; says nothing where that is uncalibrated."""
+    total: int
+    """How many fit."""
+    others: tuple[tuple[int, float], ...]
+    """Columns and p-values of those that are not named, the first `SHOWN` or so."""
+
+
 @dataclass(frozen=True)
 class Judge:
     """Decides at one alpha, for one state of the calibration."""
@@ -66,13 +79,14 @@ class Judge:
         """Columns of the calibrated classes."""
         return np.array(list(self._able.values()), dtype=np.int64)
 
+    @cached_property
+    def _said(self) -> list[str]:
+        """Each class as a sentence has it."""
+        return [repr(label) for label in self.classes]
+
     def decide(self, evidence: Evidence) -> list[Answer]:
         """One answer a query."""
         classes, every, able = self.classes, self._every, self._able
-        fitting: list[list[str]] = [[] for _ in evidence.codes]
-        rows, places = np.nonzero(fits(evidence.p_values[:, self.calibrated], self.promise.alpha))
-        for row, column in zip(rows.tolist(), self.calibrated[places].tolist(), strict=True):
-            fitting[row].append(classes[column])
         found = (evidence.codes.tolist(), evidence.nearest, evidence.p_values, evidence.bounded)
         strange = evidence.strangeness.tolist()
         return [
@@ -80,21 +94,34 @@ class Judge:
                 classes[code], ByClass(every, near), ByClass(able, p), Bounds(every, bounded), fit, neighbors, score
             )
             for code, near, p, bounded, fit, neighbors, score in zip(
-                *found, fitting, evidence.neighbors, strange, strict=True
+                *found, self._fitting(evidence), evidence.neighbors, strange, strict=True
             )
         ]
 
+    def _fitting(self, evidence: Evidence) -> Iterator[Fitting]:
+        """Which classes fit, a query at a time."""
+        p_values = evidence.p_values
+        fit = fits(p_values[:, self.calibrated], self.promise.alpha)
+        totals = fit.sum(axis=1).tolist()
+        if fit.shape[1] > SHOWN + 1:
+            fit &= np.cumsum(fit, axis=1) <= SHOWN + 1
+        rows, places = np.nonzero(fit)
+        columns = self.calibrated[places]
+        told = zip(columns.tolist(), p_values[rows, columns].tolist(), strict=True)
+        for row, (code, total) in enumerate(zip(evidence.codes.tolist(), totals, strict=True)):
+            first = tuple(pair for pair in islice(told, min(total, SHOWN + 1)) if pair[0] != code)
+            yield Fitting(bool(fits(p_values[row, code], self.promise.alpha)), total, first)
+
     def _answer(
         self, label: str, distances: Mapping[str, float], p_values: Mapping[str, float], bounds: Set[str],
-        fitting: list[str], neighbors: tuple[Neighbor, ...], score: float,
+        fitting: Fitting, neighbors: tuple[Neighbor, ...], score: float,
     ) -> Answer:  # fmt: skip
-        status = self._status(label, fitting)
-        template = NEAREST_BY[self.class_rule]
-        nearest = template.format(label=repr(label), distance=distances[label], metric=self.metric)
+        status, distance = self._status(label, fitting), distances[label]
+        nearest = NEAREST_BY[self.class_rule].format(label=repr(label), distance=distance, metric=self.metric)
         return Answer(
             status=status,
             label=label,
-            distance=distances[label],
+            distance=distance,
             distances=distances,
             p_values=p_values,
             neighbors=neighbors,
@@ -104,23 +131,27 @@ class Judge:
             score=score if score < math.inf else None,
         )
 
-    def _status(self, label: str, fitting: list[str]) -> Status | None:
+    def _status(self, label: str, fitting: Fitting) -> Status | None:
         if label in self.promise.uncalibrated:
-            return "ambiguous" if fitting else None
-        if not fitting:
+            return "ambiguous" if fitting.total else None
+        if not fitting.total:
             return "unknown"
-        return "known" if fitting == [label] else "ambiguous"
+        return "known" if fitting.own and fitting.total == 1 else "ambiguous"
 
-    def _why(self, status: Status | None, label: str, p_values: Mapping[str, float], fitting: list[str]) -> str:
+    def _why(self, status: Status | None, label: str, p_values: Mapping[str, float], fitting: Fitting) -> str:
         """The second half of the sentence."""
-        others = [name for name in fitting if name != label]
-        shown = [f"{name!r} (p-value {p_values[name]:.3g})" for name in others[:SHOWN]]
-        look = f"but {listing([*shown, *others[SHOWN:]], most=SHOWN)} could fit: a person should look."
         if label in self.promise.uncalibrated:
             because = f"; {label!r} is uncalibrated ({self.promise.uncalibrated[label]}), "
-            return because + (look if others else "so nothing is promised.")
-        own = f"; its p-value {p_values[label]:.3g} is {'' if label in fitting else 'not '}above {self._bound}"
-        return f"{own}, {look}" if status == "ambiguous" else f"{own} and no other {self._class} fits{self._open}."
+            return because + (self._look(fitting.others, fitting.total) if fitting.total else "so nothing is promised.")
+        own = f"; its p-value {p_values[label]:.3g} is {'' if fitting.own else 'not '}above {self._bound}"
+        if status == "ambiguous":
+            return f"{own}, {self._look(fitting.others, fitting.total - fitting.own)}"
+        return f"{own} and no other {self._class} fits{self._open}."
+
+    def _look(self, others: Sequence[tuple[int, float]], total: int) -> str:
+        """Which others fit: the columns and p-values of the first, and how many there are."""
+        shown = [f"{self._said[column]} (p-value {p:.3g})" for column, p in others[:SHOWN]]
+        return f"but {listing(shown, most=SHOWN, total=total)} could fit: a person should look."
 
     @cached_property
     def _bound(self) -> str:

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nearkin.contracts import FloatArray, Metric
+from nearkin.contracts import FloatArray, IntArray, Metric
 
 HELD = 2**22
 """Distances held at a time: 16 MiB."""
 CHUNK = 2**18
 """Numbers held at a time (2 MiB of float64): they stay in the processor's cache."""
+PAIRS = 2**17
+"""Numbers of pairs held at a time: allocating more costs more than computing."""
 
 
 def distances(queries: NDArray[np.floating], references: NDArray[np.floating], metric: Metric) -> FloatArray:
@@ -31,14 +33,15 @@ def distances(queries: NDArray[np.floating], references: NDArray[np.floating], m
     return out
 
 
-def distances_to_each(queries: NDArray[np.floating], candidates: NDArray[np.floating], metric: Metric) -> FloatArray:
-    """(q, d), (q, m, d) -> (q, m): each query's distances to candidates of its own, to the last bit as `distances`."""
-    q, m, dim = candidates.shape
-    out = np.empty((q, m), dtype=np.float32)
-    left = _as_compared(queries.astype(np.float64), metric)
-    for rows in row_chunks(q, m * dim, CHUNK):
-        right = _as_compared(candidates[rows].reshape(-1, dim).astype(np.float64), metric).reshape(-1, m, dim)
-        out[rows] = _apart(left[rows, None, :], right, metric)
+def distances_of_pairs(
+    queries: NDArray[np.floating], rows: IntArray, references: NDArray[np.floating], at: IntArray, metric: Metric
+) -> FloatArray:
+    """(q, d) and (t,) which of them, (n, d) and (t,) which of them -> (t,), to the last bit as `distances`."""
+    out = np.empty(len(rows), dtype=np.float32)
+    for some in row_chunks(len(rows), queries.shape[1], PAIRS):
+        left = _as_compared(queries[rows[some]].astype(np.float64), metric)
+        right = _as_compared(references[at[some]].astype(np.float64), metric)
+        out[some] = _apart(left[:, None], right[:, None], metric)[:, 0]
     return out
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,18 +45,9 @@ class Searcher:
     def search(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
         """(q, d) -> positions in the store (q, k), distances (q, k), nearest first. k is cut to what there is."""
         n = len(self.references)
-        k = min(k, n)
-        positions = np.empty((len(queries), k), dtype=np.int64)
-        found = np.empty((len(queries), k), dtype=np.float32)
-        rows, ask = np.arange(len(queries)), k + SPARE
-        while len(rows):
-            near = self.near(queries[rows], ask, shown=k)
-            ends = near.distances[:, k - 1] if k else near.floor
-            sure = (ends < near.floor) | (not self.engine.exact) | (ask >= n)
-            positions[rows[sure]] = near.positions[sure, :k]
-            found[rows[sure]] = near.distances[sure, :k]
-            rows, ask = rows[~sure], 4 * ask
-        return positions, found
+        k, most = min(k, n), n if self.engine.exact else 0
+        found = _until_sure(lambda some, ask: self.near(some, ask, shown=k), queries, k, k + SPARE, most)
+        return found.positions, found.distances
 
     def near(self, queries: FloatArray, ask: int, *, shown: int, k: int = 0) -> Candidates:
         """(q, d) -> among about `ask` references near each query the `shown` nearest, and the k nearest of each class.
@@ -70,19 +62,20 @@ class Searcher:
         needed = proposed.needed(shown, codes, k) if self.engine.exact else ~proposed.missing
         return measured(proposed, needed, queries, self.references.vectors, self.metric)
 
-    def nearest_among(self, queries: FloatArray, members: IntArray, k: int) -> FloatArray:
-        """(q, d), (m,) positions -> (q, k) distances to the nearest of these, ascending; infinite beyond m."""
-        found = np.full((len(queries), k), np.inf, dtype=np.float32)
-        part = FlatEngine(self.metric, members, self.references.vectors[members])
-        proposed = Proposed.of(part.search(queries, k + 1), members)
-        near = measured(proposed, proposed.needed(k, proposed.positions, 0), queries, part.vectors, self.metric)
-        width = min(k, near.distances.shape[1])
-        found[:, :width] = near.distances[:, :width]
-        unsure = np.flatnonzero(found[:, width - 1] >= near.floor)  # beyond what FAISS can tell
-        for rows in row_chunks(len(unsure), len(members), HELD):
-            apart = distances(queries[unsure[rows]], part.vectors, self.metric)
-            found[unsure[rows], :width] = np.sort(apart, axis=1)[:, :width]
-        return found
+    def nearest_among(self, queries: FloatArray, members: IntArray, k: int) -> Candidates:
+        """(q, d), (m,) positions, ascending -> the k nearest of these, all where there are fewer.
+
+        No other of them is nearer than the floor.
+        """
+        vectors, k = self.references.vectors[members], min(k, len(members))
+        part = FlatEngine(self.metric, np.arange(len(members)), vectors)
+
+        def near(some: FloatArray, ask: int) -> Candidates:
+            proposed = Proposed.of(part.search(some, ask), part.ids)
+            return measured(proposed, proposed.needed(k, proposed.positions, 0), some, vectors, self.metric)
+
+        found = _until_sure(near, queries, k, k + 1, len(members))
+        return replace(found, positions=members[found.positions])
 
     def _all(self, queries: FloatArray, ask: int) -> Candidates:
         """The nearest `ask` where every reference is measured; an engine has nothing to add."""
@@ -97,3 +90,22 @@ class Searcher:
             if ask < n:
                 floor[rows] = exact[np.arange(len(exact)), order[:, ask]]
         return Candidates(positions, found, floor)
+
+
+def _until_sure(
+    near: Callable[[FloatArray, int], Candidates], queries: FloatArray, k: int, ask: int, most: int
+) -> Candidates:
+    """(q, d) -> the k nearest of each, asking for more where those left out may be as near, up to `most`."""
+    positions = np.empty((len(queries), k), dtype=np.int64)
+    distances = np.empty((len(queries), k), dtype=np.float32)
+    floor = np.empty(len(queries), dtype=np.float32)
+    rows, first = np.arange(len(queries)), ask
+    while len(rows):
+        found = near(queries if len(rows) == len(queries) else queries[rows], ask)
+        sure = np.full(len(rows), True) if ask >= most or not k else found.distances[:, k - 1] < found.floor
+        done = rows[sure]
+        positions[done], distances[done] = found.positions[sure, :k], found.distances[sure, :k]
+        # Once more were asked for, those that are dropped here may be nearer than what was never proposed.
+        floor[done] = found.floor[sure] if ask == first or not k else distances[done, -1]
+        rows, ask = rows[~sure], 4 * ask
+    return Candidates(positions, distances, floor)

@@ -33,6 +33,11 @@ class FlatEngine:
         return len(self._ids)
 
     @property
+    def ids(self) -> IntArray:
+        """(n,) of its vectors."""
+        return self._ids
+
+    @property
     def vectors(self) -> FloatArray:
         """(n, d) as they were given."""
         return self._vectors
@@ -102,8 +107,9 @@ class FlatEngine:
     def _longest(self) -> float:
         """Of all vectors; in chunks, as the store may be larger than memory."""
         chunks = row_chunks(len(self), self._vectors.shape[1], HELD)
-        norms = (np.linalg.norm(self._vectors[rows].astype(np.float64), axis=1) for rows in chunks)
-        return max((float(some.max()) for some in norms), default=0.0)
+        parts = (self._vectors[rows] for rows in chunks)
+        squares = (np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in parts)
+        return float(np.sqrt(max((float(some.max()) for some in squares), default=0.0)))
 
 
 def prepared(vectors: FloatArray, metric: Metric) -> FloatArray:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from nearkin.contracts import FloatArray, IntArray
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @cache
@@ -32,3 +37,17 @@ def search(index: Any, queries: FloatArray, k: int, params: Any) -> tuple[FloatA
     own = getattr(index, "search_numpy", index.search)
     rough, rows = own(queries, k, params=params)
     return rough, rows
+
+
+def on_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Each item worked on, on as many threads as FAISS may use, which does its own work on one of them each.
+
+    So what is no FAISS runs side by side too. The threads end with the call: a fork after it finds none.
+    """
+    faiss = faiss_module()
+    threads = min(faiss.omp_get_max_threads(), len(items))
+    if threads <= 1:
+        return [work(item) for item in items]
+    alone = partial(faiss.omp_set_num_threads, 1)  # OpenMP keeps the number for each thread that asks
+    with ThreadPoolExecutor(threads, initializer=alone) as pool:
+        return list(pool.map(work, items))

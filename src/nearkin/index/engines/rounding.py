@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray, Metric
 
 EPSILON = float(np.finfo(np.float32).eps)
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""What a square that is smaller than any float32 of full precision may be off by."""
 
 
 def in_metric(metric: Metric, rough: NDArray[np.floating]) -> FloatArray:
@@ -34,7 +36,8 @@ def bounds(
         least, most = 1 - rough - 2 * slack, 1 - rough + 2 * slack
     else:
         # Large batches are computed as |x|^2 + |y|^2 - 2 x.y, whose error grows with the norms.
-        lengths = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True) + longest
-        error = 2 * slack * lengths**2
+        squares = np.einsum("qd,qd->q", queries, queries).astype(np.float64)
+        lengths = (1 + slack) * np.sqrt(squares)[:, None] + longest
+        error = 2 * slack * lengths**2 + queries.shape[1] * SMALLEST
         least, most = np.sqrt(np.maximum(rough - error, 0)), np.sqrt(np.maximum(rough + error, 0))
     return np.maximum(least, 0).astype(np.float32), np.maximum(most, 0).astype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, IntArray, Metric
-from nearkin.index.distances import distances_to_each
+from nearkin.index.distances import distances_of_pairs
 from nearkin.index.engines.flat import FlatEngine, prepared
 from nearkin.index.engines.raw import search
 
@@ -59,7 +59,9 @@ def measured(
     queries: FloatArray, candidates: FloatArray, rows: IntArray, k: int, metric: Metric
 ) -> tuple[FloatArray, IntArray]:
     """(q, d), (q, m, d) and their (q, m) row numbers, -1 for none -> (q, k) distances and rows, nearest first."""
-    apart = distances_to_each(queries, candidates, metric)
+    q, m, dim = candidates.shape
+    each = np.repeat(np.arange(q), m), candidates.reshape(-1, dim), np.arange(q * m)
+    apart = distances_of_pairs(queries, *each, metric).reshape(q, m)
     apart[rows < 0] = np.inf
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(apart, nearest, axis=1), np.take_along_axis(rows, nearest, axis=1)
