@@ -149,6 +149,10 @@ def test_references_calibrate_themselves_but_for_those_chosen_for_review(nearkin
         "leave_one_group_out",
         {"references": 14, "groups": 12, "state": "calibrated"},
     )
+    assert "3: at most 7.7" in nearkin("index", "info", built, "--alphas").out
+    assert nearkin("index", "remove", built, "--id", "12").code == 0
+    done = nearkin("index", "add", built, "new")
+    assert "with --on-references those that were added calibrate too" in done.err
 
 
 def test_images_that_are_added_twice_are_told(nearkin: Shell, built: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import nearkin
+from nearkin.cli.index_look import tell
 from nearkin.errors import DamagedError, IndexCallError, RecipeError, WorkFailed
 from nearkin.explaining import explain
 from nearkin.index.distances import distances
@@ -150,7 +151,7 @@ def test_what_a_cross_conformal_run_looks_at_can_be_shown(cross: nearkin.Run) ->
 
 
 def test_references_that_come_later_make_a_class_stale_and_only_a_training_mends_it(
-    cross: nearkin.Run, tmp_path: Path
+    cross: nearkin.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cross.index.save(tmp_path / "alone.index")
     index = nearkin.load_index(tmp_path / "alone.index")
@@ -159,6 +160,8 @@ def test_references_that_come_later_make_a_class_stale_and_only_a_training_mends
     assert index.promise.uncalibrated == {"1": "stale: references of this class changed since calibration"}
     with pytest.raises(IndexCallError, match="'1': references changed since the folds' models were trained"):
         index.recalibrate()
+    tell(index, "added", as_json=False)
+    assert "to be calibrated again: '1'. Its folds' models stand on the references" in capsys.readouterr().err
     index.relabel("zero", labels="0")
     assert index.promise.uncalibrated["zero"].startswith("stale")
     with pytest.raises(IndexCallError, match=r"merge: a cross-conformal calibration does not go along"):
@@ -183,6 +186,9 @@ def test_a_cross_conformal_run_is_evaluated_beside_its_baselines(cross: nearkin.
     for view in ("model", "pixels", "untrained"):
         (own,) = (figure for figure in figures[view] if figure["name"] == "own_p_0")
         assert 0 <= own["value"] <= 1
+    details = own["details"]
+    assert (details["expected"], details["exact"]) == (cross.index.promise.worst, False)
+    assert not {"low", "high", "inside"} & {*details}
 
 
 def test_a_killed_training_goes_on_with_the_folds_that_are_missing(cross: nearkin.Run, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from nearkin.errors import IndexCallError
 from nearkin.index import Index
 from nearkin.index.alphas import false_flags, rejected_ranks
+from nearkin.index.calibration import worst_share
 
 Draw = Callable[..., Any]
 
@@ -68,6 +69,15 @@ def test_images_of_a_class_are_flagged_as_often_as_the_table_expects() -> None:
     said = false_flags(0.1, 19, 50)
     assert np.mean(shares) == pytest.approx(said.expected, abs=0.015)
     assert np.mean([said.low <= share <= said.high for share in shares]) > 0.92
+
+
+def test_other_ways_than_held_out_say_what_bounds_the_share_and_no_range(draw: Draw) -> None:
+    index = Index(metric="l2", class_rule="nearest", dim=3)
+    index.add(draw("a", 25, 0), ["a"] * 25)
+    flags = index.calibrate_on_references().alpha_table(alphas=[0.01, 0.10])[1].false_flags["a"]
+    assert (flags.expected, flags.exact, flags.low, flags.high) == (2 / 26, False, None, None)
+    across = false_flags(0.10, 10, 100, way="cross_conformal", folds=5)
+    assert (across.expected, across.exact, across.low) == (worst_share(0.10, 10, 5), False, None)
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,17 @@ def test_labels_stay_text_as_written(draw: Draw) -> None:
         ({"groups": ["p"]}, "groups: 1 given for 2 items"),
         ({"sources": ["p"]}, "sources: 1 given for 2 items"),
         ({"digests": ["p"]}, "digests: 1 given for 2 items"),
+        ({"labels": ["a", " "]}, "labels: a class has a name, and there is none at 1"),
         ({"trained": [True]}, "trained: 1 given for 2 items"),
+        ({"trained": 1}, "trained: is True or False, or a list of them, but there is 1, 1"),
+        ({"reviewed": ["no", True]}, "reviewed: is True or False, or a list of them, but there is 'no'"),
         ({"ids": [3, 3]}, "ids: 3 is given twice"),
         ({"ids": [-1, 3]}, "ids: -1 is below 0"),
         ({"ids": [2**63, 3]}, r"above 2\^63 - 1"),
         ({"ids": [0, 3]}, "ids: 0 is in the index already"),
         ({"ids": [5]}, "ids: 1 given for 2 items"),
         ({"ids": [1.0, 2.0]}, "ids are whole numbers, but there is 1.0, 2.0"),
+        ({"ids": 1.5}, "ids are whole numbers, but there is 1.5"),
     ],
 )
 def test_what_does_not_go_with_the_rows_is_refused_and_nothing_added(

@@ -75,6 +75,7 @@ def test_relabelling_to_the_same_label_changes_nothing(make: Callable[..., Index
         ({"to": "x"}, "exactly one of"),
         ({"to": "x", "ids": 1, "labels": "a"}, "exactly one of"),
         ({"to": 7, "labels": "a"}, "7 at 0"),
+        ({"to": "", "labels": "a"}, "a class has a name"),
         ({"to": "x", "labels": "aa"}, "Did you mean 'a'"),
     ],
 )

@@ -235,6 +235,19 @@ def test_a_filter_scores_against_all_references() -> None:
     assert [a.p_values["a"] for a in whole] == [a.p_values["a"] for a in part]
 
 
-def test_references_do_not_calibrate_each_other_in_a_space_of_its_own() -> None:
-    with pytest.raises(IndexCallError, match="looks at a space of its own"):
+def test_references_calibrate_each_other_in_a_space_that_is_not_standardised_alone(tmp_path: Path) -> None:
+    with pytest.raises(IndexCallError, match=r"standardised on the references.*standardize: false"):
         make().calibrate_on_references()
+    index = make(Space("features", (3,), "l1", standardize=False)).calibrate_on_references()
+    held, own = index.references.space, np.array([label == "a" for label in index.references.labels])
+    assert held is not None
+    apart = cdist(held[own], held[own], "cityblock")
+    np.fill_diagonal(apart, np.inf)
+    asked = some("a", 5, 12)
+    far = cdist(asked.space, held[own], "cityblock").min(axis=1)
+    p = [(1 + (apart.min(axis=1) >= one).sum()) / 11 for one in far]
+    index.save(tmp_path / "x")
+    for opened in (index, load(tmp_path / "x").recalibrate()):
+        np.testing.assert_allclose([answer.p_values["a"] for answer in opened.query(asked)], p)
+        assert opened.promise.way == "leave_one_group_out"
+        assert not [check.problem for check in opened.verify() if check.problem]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
+from nearkin.contracts import Way
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
-from nearkin.index.alphas import AlphaRow
+from nearkin.index.alphas import AlphaRow, FalseFlags
 from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.run import index_folder
 
@@ -81,10 +82,7 @@ def print_alphas(table: Sequence[AlphaRow]) -> None:
 
 def _alpha_line(row: AlphaRow) -> list[str]:
     load = [] if row.load is None else [f"{100 * row.load.share:.0f}%", *map(str, row.load.counts.values())]
-    flags = [
-        f"{label}: {100 * found.expected:.1f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
-        for label, found in row.false_flags.items()
-    ]
+    flags = [f"{label}: {_flags_text(found)}" for label, found in row.false_flags.items()]
     unable: dict[str, list[str]] = {}
     for label, why in row.cannot_flag.items():
         unable.setdefault(why, []).append(label)
@@ -94,6 +92,13 @@ def _alpha_line(row: AlphaRow) -> list[str]:
         *load,
         "; ".join(f"{listing(labels)}: {why}" for why, labels in unable.items()),
     ]
+
+
+def _flags_text(found: FalseFlags) -> str:
+    """Of a hundred images: how many on average, and between which in 95%; or what that is at most."""
+    if found.low is None or found.high is None:
+        return f"at most {100 * found.expected:.1f}"
+    return f"{100 * found.expected:.1f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
 
 
 def _print_history(said: Mapping[str, Any]) -> None:
@@ -205,6 +210,16 @@ def references(n: int) -> str:
     return f"{n} reference{'' if n == 1 else 's'}"
 
 
+CALIBRATED_AGAIN: Mapping[Way, str] = {
+    "held_out": "'nearkin index calibrate INDEX' does it.",
+    "leave_one_group_out": "'nearkin index calibrate INDEX' does it, on the references that calibrated before; with "
+    "--on-references those that were added calibrate too.",
+    "cross_conformal": "Its folds' models stand on the references that they were trained with: train anew, or "
+    "calibrate all classes on held-out images, 'nearkin index calibrate INDEX IMAGES'.",
+}
+"""What makes stale classes fresh, by the way that the index was calibrated."""
+
+
 def tell(index: Index, done: str, as_json: bool, **facts: Any) -> None:
     """What was done, what the index holds now, and what to calibrate again."""
     promise = index.promise
@@ -213,6 +228,5 @@ def tell(index: Index, done: str, as_json: bool, **facts: Any) -> None:
         return
     classes = f"{len(index.labels)} class{'' if len(index.labels) == 1 else 'es'}"
     print(f"{done}; the index holds {references(len(index))} of {classes}.")
-    if promise.stale:
-        stale = listing(map(repr, promise.stale))
-        show.message(f"to be calibrated again: {stale}. 'nearkin index calibrate INDEX' does it.")
+    if promise.stale and index.way:
+        show.message(f"to be calibrated again: {listing(map(repr, promise.stale))}. {CALIBRATED_AGAIN[index.way]}")

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearkin.contracts import Answer
-from nearkin.contracts.figures import figure_text
+from nearkin.contracts.figures import expected_text, figure_text
 from nearkin.training.watch import BAR_AFTER_SECONDS
 
 STATUSES = ("known", "ambiguous", "unknown", "undecided")
@@ -104,8 +104,7 @@ def _print_details(figures: list[dict[str, Any]]) -> None:
             print_table(["", *details["columns"]], [[label, *map(str, counts)] for label, counts in rows])
             print()
         if "expected" in details:
-            allowed = f"expected {details['expected']:.3f}, within {details['low']:.3f} to {details['high']:.3f}"
-            print(f"{figure['name']}: {figure['value']:.3f}; {allowed} for {details['m']} images at this alpha")
+            print(f"{figure['name']}: {figure['value']:.3f}; {expected_text(details)}")
         left_out = ", ".join(f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n)
         if left_out:
             left.setdefault(left_out, []).append(figure["name"])

@@ -117,3 +117,11 @@ def figure_text(figure: Mapping[str, Any]) -> str:
         return "none"
     interval = "" if figure["low"] is None else f" [{figure['low']:.3f}, {figure['high']:.3f}]"
     return f"{figure['value']:.3f}{interval}"
+
+
+def expected_text(details: Mapping[str, Any]) -> str:
+    """What alpha allows of a share of flags, from the details of its figure."""
+    if not details.get("exact", True):  # figures of earlier versions all are
+        return f"expected at most {details['expected']:.3f} on average over draws"
+    within = f"within {details['low']:.3f} to {details['high']:.3f}"
+    return f"expected {details['expected']:.3f}, {within} for {details['m']} images at this alpha"

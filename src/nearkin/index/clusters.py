@@ -165,20 +165,22 @@ def own_kth(searcher: Searcher, vectors: FloatArray, codes: IntArray, k: int) ->
 
 
 def kth_outside_group(
-    searcher: Searcher, vectors: FloatArray, codes: IntArray, groups: Sequence[str], ids: IntArray, k: int
-) -> FloatArray:
-    """(m, d) references with their classes, groups and ids -> (m,) how far the k-th nearest outside the own group is.
+    references: References, looked_at: FloatArray, metric: Metric, vectors: FloatArray, codes: IntArray,
+    groups: Sequence[str], ids: IntArray, k: int,
+) -> FloatArray:  # fmt: skip
+    """(m, e) references with their classes, groups and ids -> (m,) how far the k-th nearest outside the own group is.
 
-    Infinite where there is none. A reference without a group is a group of its own.
+    Where all of them lie is (n, e) `looked_at`: the embeddings, or the score's own space. Infinite where there is
+    none. A reference without a group is a group of its own.
     """
-    references, own = searcher.references, np.full(len(codes), np.inf, dtype=np.float32)
+    own = np.full(len(codes), np.inf, dtype=np.float32)
     code_of = {group: code for code, group in enumerate(references.groups.words) if group}
     group_codes = np.array([code_of.get(group, -1) for group in groups], dtype=np.int64)
     for code in np.unique(codes).tolist():
         members, items = references.of_class(code), np.flatnonzero(codes == code)
         for rows in row_chunks(len(items), len(members), HELD):
             asked = items[rows, None]
-            apart = distances(vectors[asked[:, 0]], references.vectors[members], searcher.metric)
+            apart = distances(vectors[asked[:, 0]], looked_at[members], metric)
             apart[group_codes[asked] == references.groups.codes[members]] = np.inf
             apart[ids[asked] == references.ids[members]] = np.inf
             if len(members) >= k:

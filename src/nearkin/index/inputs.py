@@ -210,6 +210,23 @@ def text_problems(name: str, values: Any, n: int) -> list[str]:
     return problems + ([f"{name} are text as written, but there is {listing(wrong)}. Use str()."] if wrong else [])
 
 
+def label_problems(name: str, labels: Any) -> list[str]:
+    """What is wrong with texts as names of classes."""
+    if not isinstance(labels, Iterable):
+        return []  # which `text_problems` says
+    blank = [str(place) for place, label in enumerate(labels) if isinstance(label, str) and not label.strip()]
+    return [f"{name}: a class has a name, and there is none at {listing(blank)}."] if blank else []
+
+
+def flags(name: str, said: Any, n: int) -> list[bool]:
+    """One for all, or a list of them -> n of them; `IndexCallError` for anything else."""
+    several = list(said) if isinstance(said, Iterable) and not isinstance(said, str) else [said] * n
+    wrong = [repr(one) for one in several if not isinstance(one, (bool, np.bool_))]
+    refuse([f"{name}: is True or False, or a list of them, but there is {listing(wrong)}."] if wrong else [])
+    refuse([f"{name}: {len(several)} given for {n} items."] if len(several) != n else [])
+    return [bool(one) for one in several]
+
+
 def id_problems(ids: Sequence[Any], n: int, taken: IntArray) -> list[str]:
     """What is wrong with `n` new ids beside those (m,) already there."""
     wrong = [repr(i) for i in ids if isinstance(i, bool) or not isinstance(i, (int, np.integer))]

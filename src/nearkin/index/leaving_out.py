@@ -5,6 +5,9 @@ to the k-th nearest reference of the class outside its own group. Were the new i
 rank would be exact. It is not, and it could only have been a neighbour of others: their scores are as large or larger
 without it, and so is its p-value. That holds for a score that only shrinks as references join, on an engine that finds
 all of them. References that trained the model may stand among them: they are the same for old images and new.
+
+In a space of its own that is not standardised the same holds. One that is standardised on the references is moved by
+each group that joins: leaving the group out of that too does not help, as a score may grow when another joins.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from nearkin.index.clusters import kth_outside_group
 from nearkin.index.independence import apart_at_most, equal_to_any
 from nearkin.index.references import TEXTS, References
 from nearkin.index.scoring import Scorer
+from nearkin.index.space import rows_of
 from nearkin.index.trained import Trained
 
 ELSE = "Calibrate on held-out images: index.calibrate(images, labels)."
@@ -35,12 +39,13 @@ def require_exact(scorer: Scorer) -> None:
             f"leave_one_group_out: it is unproven that the score {scorer.name} only shrinks as references join, and "
             f"the promise rests on that. It is exact for knn. {ELSE}"
         )
-    if scorer.space is not None:
+    if scorer.space is not None and scorer.space.standardize:
         raise IndexCallError(
-            f"leave_one_group_out: the score looks at a space of its own ({scorer.space.name}), and is fitted on all "
-            f"references, a group's own among them. {ELSE}"
+            f"leave_one_group_out: the score looks at a space of its own ({scorer.space.name}) that is standardised on "
+            "the references. Each group that joins them moves the scale, so scores do not only shrink. It is exact in "
+            f"a space that is not standardised (standardize: false). {ELSE}"
         )
-    if not scorer.searcher.engine.exact:
+    if scorer.space is None and not scorer.searcher.engine.exact:
         raise IndexCallError(
             "leave_one_group_out: this engine is approximate, and may miss other references once some are left out. "
             f"Use an exact one, index.use_engine('flat'). {ELSE}"
@@ -55,6 +60,7 @@ def of_references(references: References, positions: IntArray) -> Calibration:
         scores=np.zeros(len(positions), dtype=np.float32),
         way="leave_one_group_out",
         origin=references.ids[positions],
+        space=rows_of(references.space, positions),
         **texts,
     )
 
@@ -112,5 +118,6 @@ def _by_embedding(items: Calibration, scorer: Scorer) -> list[int]:
     bare = np.array([item for item, digest in enumerate(items.digests) if not digest], dtype=np.int64)
     some, searcher = items.taken(bare.tolist()), scorer.searcher
     codes = np.array([searcher.references.code_of[label] for label in some.labels], dtype=np.int64)
-    nearest = kth_outside_group(searcher, some.vectors, codes, some.groups, some.origin, k=1)
+    held = (searcher.references, searcher.references.vectors, searcher.metric)
+    nearest = kth_outside_group(*held, some.vectors, codes, some.groups, some.origin, k=1)
     return list(bare[nearest <= apart_at_most(some.vectors, searcher.metric)].tolist())

@@ -10,7 +10,7 @@ import numpy as np
 
 from nearkin.contracts import IntArray
 from nearkin.errors import IndexCallError, listing
-from nearkin.index.inputs import Given, refuse, text_problems, vector_problems
+from nearkin.index.inputs import Given, flags, label_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.state import State
 
@@ -30,9 +30,9 @@ def add(
         groups=named["groups"],
         sources=named["sources"],
         digests=named["digests"],
-        trained=[trained] * len(given) if isinstance(trained, bool) else trained,
+        trained=flags("trained", trained, len(given)),
         trained_digests=state.trained.digests,
-        ids=[ids] if isinstance(ids, (int, np.integer)) else ids,
+        ids=None if ids is None else list(ids) if isinstance(ids, Iterable) else [ids],
         settings=state.settings,
     )
     remembered = _remember_reviewed(_remember_new(state, references, new_ids), given, named, reviewed)
@@ -51,9 +51,7 @@ def _remember_new(state: State, references: References, new_ids: Sequence[int]) 
 
 def _remember_reviewed(state: State, given: Given, named: Mapping[str, Any], reviewed: bool | Sequence[bool]) -> State:
     """What was chosen for review stays known too."""
-    flags = np.array([reviewed] * len(given) if isinstance(reviewed, bool) else reviewed, dtype=bool)
-    refuse([f"reviewed: {len(flags)} given for {len(given)} items."] if len(flags) != len(given) else [])
-    rows = np.flatnonzero(flags).tolist()
+    rows = np.flatnonzero(flags("reviewed", reviewed, len(given))).tolist()
     if not rows:
         return state
     digests, groups = ([named[name][row] for row in rows] for name in ("digests", "groups"))
@@ -96,7 +94,7 @@ def relabel(
     groups: Iterable[str] | str | None,
 ) -> tuple[State, int]:
     """Those that exactly one of ids, labels, groups names under another label; and how many had another before."""
-    refuse(text_problems("to", [to], 1))
+    refuse(text_problems("to", [to], 1) or label_problems("to", [to]))
     references, calibration = state.references, state.calibration
     what, positions = _chosen(references, "relabel", {"ids": ids, "labels": labels, "groups": groups})
     positions = positions[~references.labels.take(positions).among([to])]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nearkin.contracts import Answer, Metric, Promise
+from nearkin.contracts import Answer, Metric, Promise, Way
 from nearkin.index import answering, export, history, verifying
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
@@ -70,6 +70,12 @@ class Questions:
     def promise(self) -> Promise:
         """What stands behind answers at the index's own alpha."""
         return self._state.judge(self.alpha).promise
+
+    @property
+    def way(self) -> Way | None:
+        """How it was calibrated, whether or not that still holds; `None` where it never was."""
+        calibration = self._state.calibration
+        return calibration.way if len(calibration) else None
 
     @property
     def model_digest(self) -> str:

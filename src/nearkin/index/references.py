@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, IntArray
 from nearkin.errors import did_you_mean, listing
-from nearkin.index.inputs import LARGEST_ID, Given, id_problems, refuse, text_problems
+from nearkin.index.inputs import LARGEST_ID, Given, id_problems, label_problems, refuse, text_problems
 from nearkin.index.settings import Settings
 from nearkin.index.space import no_rows, rows_of, stacked
 from nearkin.index.texts import Coded, Packed
@@ -127,7 +127,7 @@ class References:
         refuse(
             settings.problems(given)
             + [problem for name, values in texts.items() for problem in text_problems(name, values, n)]
-            + ([f"trained: {len(trained)} given for {n} items."] if len(trained) != n else [])
+            + label_problems("labels", labels)
             + id_problems(new_ids, n, self.ids)
         )
         flags = [bool(flag) or digest in trained_digests for flag, digest in zip(trained, digests, strict=True)]

@@ -88,14 +88,17 @@ class Scorer:
     def own_left_out(
         self, vectors: FloatArray, labels: Sequence[str], groups: Sequence[str], ids: IntArray
     ) -> FloatArray:
-        """(m, d) references of these labels, groups and ids -> (m,) the score of each, its own group left out.
+        """(m, e) references of these labels, groups and ids -> (m,) the score of each, its own group left out.
 
-        Of the scores that are a distance to a neighbour, on an exact engine: no other only shrinks as points join.
+        Of the scores that are a distance to a neighbour that is surely found, where nothing is fitted on the
+        references: no other only shrinks as points join.
         """
         assert self.score.nearest is not None, "asked beforehand"
         code_of = self.searcher.references.code_of
         columns = np.array([code_of[label] for label in labels], dtype=np.int64)
-        return kth_outside_group(self.searcher, vectors, columns, groups, ids, self.score.nearest)
+        metric = self.space.metric if self.space else self.searcher.metric
+        items = (vectors, columns, groups, ids)
+        return kth_outside_group(self.searcher.references, self._looked_at, metric, *items, self.score.nearest)
 
     @cached_property
     def _columns(self) -> slice | IntArray:

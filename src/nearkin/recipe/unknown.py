@@ -57,10 +57,14 @@ def check_way(
             f"'leave_one_group_out' is exact for the score knn; of {score.type} it is unproven that it only shrinks as "
             "references join. Use held_out.",
         )
-    if unknown.space.type != "embedding":
-        message = "'leave_one_group_out' scores in the embedding alone: leave out space, or take way held_out."
-        problems.add(("unknown", "way"), message)
-    if engine.type in APPROXIMATE:
+    own_space = unknown.space.type != "embedding"
+    if own_space and getattr(unknown.space, "standardize", True):
+        problems.add(
+            ("unknown", "way"),
+            "'leave_one_group_out' is not exact in a space that is standardised on the references: leave out space, "
+            "set standardize: false (type: features), or take way held_out.",
+        )
+    if engine.type in APPROXIMATE and not own_space:
         problems.add(("unknown", "way"), f"'leave_one_group_out' needs an exact engine, and {engine.type} is none.")
     if not data.calibrate:
         problems.add(("unknown", "way"), "'leave_one_group_out' needs data.calibrate: images that train nothing.")

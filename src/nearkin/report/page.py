@@ -6,7 +6,7 @@ from importlib.resources import files as packaged
 from pathlib import Path
 from typing import Any
 
-from nearkin.contracts.figures import figure_text
+from nearkin.contracts.figures import expected_text, figure_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
@@ -75,8 +75,7 @@ def _remarks(figures: list[dict[str, Any]]) -> dict[str, list[str]]:
         if figure["value"] is None:
             said.append(figure["note"])
         elif "expected" in details:
-            allowed = f"within {details['low']:.3f} to {details['high']:.3f} for {details['m']} images at this alpha"
-            said.append(f"{figure['value']:.3f}; expected {details['expected']:.3f}, {allowed}.")
+            said.append(f"{figure['value']:.3f}; {expected_text(details)}.")
         left = [f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n]
         for sentence in [*said, *([f"left out: {', '.join(left)}."] if left else [])]:
             found.setdefault(sentence, []).append(figure["name"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from nearkin.components.evaluators.answered import Answered
 from nearkin.components.evaluators.intervals import share
-from nearkin.contracts import Figure, Promise
+from nearkin.contracts import Figure, Promise, Way
 
 NO_UNKNOWN = "No test image of an unknown class may be asked about."
 
@@ -49,8 +49,11 @@ def own_p(label: str, own: Answered) -> Figure:
     one_each = own.where(np.unique(own.items.units, return_index=True)[1])
     promise = own.answers[0].promise
     low_p = np.array([answer.p_values[label] <= promise.alpha for answer in one_each.answers])
-    details = expected_range(promise.alpha, promise.groups[label], len(one_each))
-    details["inside"] = bool(details["low"] <= low_p.mean() <= details["high"])
+    details = expected_range(
+        promise.alpha, promise.groups[label], len(one_each), way=promise.way or "held_out", folds=promise.folds
+    )
+    if details["exact"]:
+        details["inside"] = bool(details["low"] <= low_p.mean() <= details["high"])
     each = "images" if len(one_each) == len(own) else "groups, one image of each"
     note = f"{len(one_each)} {each}."
     return share(name, low_p, one_each.weights(), one_each.items, note=note, details=details)
@@ -69,16 +72,15 @@ def unmeasurable(label: str, own: Answered) -> str:
     return "".join(uncalibrated(own.answers[0].promise, [label]))
 
 
-def expected_range(alpha: float, n_calibration: int, m: int) -> dict[str, Any]:
-    """The exact central 95% range of the share of m test images with p at most alpha, were all exchangeable."""
+def expected_range(
+    alpha: float, n_calibration: int, m: int, *, way: Way = "held_out", folds: int = 0
+) -> dict[str, Any]:
+    """What share of m test images is to have p at most alpha, were all exchangeable with what calibrated.
+
+    With the central 95% range, where `exact`; by other ways than held out `expected` bounds the mean, without a range.
+    """
     from nearkin.index.alphas import false_flags
 
-    found = false_flags(alpha, n_calibration, m)
-    return {
-        "low": found.low,
-        "high": found.high,
-        "expected": found.expected,
-        "alpha": alpha,
-        "n_calibration": n_calibration,
-        "m": m,
-    }
+    found = false_flags(alpha, n_calibration, m, way=way, folds=folds)
+    said = {"expected": found.expected, "alpha": alpha, "n_calibration": n_calibration, "m": m, "exact": found.exact}
+    return {"low": found.low, "high": found.high, **said} if found.exact else said
