@@ -90,11 +90,11 @@ def measured(run: Run, names: Sequence[str]) -> Kept:
     }
 
 
-def base(seed: int, left_out: str | None = None, *, split: str = "") -> Kept:
+def base(seed: int, left_out: str | None = None, *, recipe: str = "cxr3-base") -> Kept:
     """A base of its own split and weights, of all classes or without one."""
     settings = {"seed": seed, "data.held_out_seed": seed, "data.known": list(without(left_out))}
-    name = f"base-{seed}" if left_out is None else f"base-{seed}-without-{left_out}"
-    return kept(name, "cxr3-base", settings, split=split)
+    name = f"{recipe.removeprefix('cxr3-')}-{seed}"
+    return kept(name if left_out is None else f"{name}-without-{left_out}", recipe, settings)
 
 
 def value(one: Kept, figure: str, view: str = "model") -> float | None:
@@ -139,18 +139,19 @@ def say(text: str) -> None:
 
 # ------------------------------------------------------------------- few-shot
 
-WARM = {"siamese": "cxr3-siamese-warm", "prototypical": "cxr3-prototypical-warm"}
+WARM = {"siamese": ("cxr3-linear", "cxr3-siamese-warm"), "prototypical": ("cxr3-base", "cxr3-prototypical-warm")}
+"""By method: the base's recipe, and that of ten shots on it."""
 FIGURES = ("exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy")
 
 
 def few_shot() -> None:
     """Ten shots on each base, both methods, with the public split as it is and with leaks dropped."""
     done: dict[tuple[str, int, str], list[Kept]] = {}
-    for seed, draws in enumerate(DRAWS_OF_BASES):
-        run = base(seed)["run"]
-        for draw in range(draws):
-            settings = {"backbone.init_from": run, "seed": 100 * seed + draw, "data.held_out_seed": seed}
-            for method, recipe in WARM.items():
+    for method, (of_base, recipe) in WARM.items():
+        for seed, draws in enumerate(DRAWS_OF_BASES):
+            run = base(seed, recipe=of_base)["run"]
+            for draw in range(draws):
+                settings = {"backbone.init_from": run, "seed": 100 * seed + draw, "data.held_out_seed": seed}
                 for split in SPLITS:
                     one = kept(f"{method}-{seed}-{draw}", recipe, settings, split=split, names=("model", "pixels"))
                     done.setdefault((method, seed, split), []).append(one)
@@ -249,7 +250,7 @@ def model_without(left_out: str, space: str) -> Run:
         "method.weights": False,
         "train.epochs": 1,
         "train.early_stopping": None,
-        # As in cxr3-siamese-warm, whose space has ImageNet weights whatever its base.
+        # As in cxr3-prototypical-warm, whose space has ImageNet weights whatever its base.
         "unknown": {
             "score": {"type": "scaled_knn", "k": 3},
             "space": {"type": "features", "stages": [9, 10, 11, 12], "weights": "trained"},

@@ -27,8 +27,9 @@ def test_a_shipped_recipe_is_valid_and_begins_with_its_command(
 ) -> None:
     path = find_recipe(name)
     monkeypatch.chdir(tmp_path)
-    base = read_recipe(find_recipe("cxr3-base"), REGISTRIES)
-    write_atomic(Path("runs/cxr3-base/1/recipe.yaml"), to_yaml(base).encode())
+    for base in ("cxr3-base", "cxr3-linear"):
+        read = read_recipe(find_recipe(base), REGISTRIES)
+        write_atomic(Path(f"runs/{base}/1/recipe.yaml"), to_yaml(read).encode())
     first, second = path.read_text(encoding="utf-8").splitlines()[:2]
     assert first == f"# nearkin train {name}"
     assert second.startswith("# ")

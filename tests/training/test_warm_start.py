@@ -122,6 +122,21 @@ def test_what_the_section_leaves_out_is_as_in_the_other_run(base: nearkin.Run, t
     assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe == run.recipe
 
 
+def test_without_a_layer_the_embedding_is_the_scores_of_the_classes(tmp_path: Path) -> None:
+    """The base's linear head goes to whoever starts from it, and answers there as probabilities."""
+    linear = BASE.replace("embedding_dim: 6", "freeze: all, embedding_dim: 3").replace("contrast: 0.5", "layer: false")
+    scores = trained(linear, tmp_path)
+    backbone = f"init_from: {scores.path}, freeze: everything, normalize: softmax"
+    warmed = BASE.replace("type: conv2, image_size: 16, width: 8, embedding_dim: 6", backbone)
+    run = trained(warmed.replace("name: base", "name: warm"), tmp_path)
+    assert backbone_of(run)["backbone.head.weight"].equal(backbone_of(scores)["backbone.head.weight"])
+
+
+def test_a_base_without_a_layer_needs_a_dimension_a_class(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"scores of 3 classes, and it has 6 dimensions"):
+        trained(BASE.replace("contrast: 0.5", "layer: false"), tmp_path)
+
+
 def test_it_says_what_was_taken_and_what_was_not(base: nearkin.Run, tmp_path: Path) -> None:
     messages: list[str] = []
     warm(base, tmp_path, WARM.replace("init_from: RUN", "init_from: RUN, embedding_dim: 9"), messages)

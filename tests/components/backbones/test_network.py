@@ -9,6 +9,7 @@ from torch import nn
 from nearkin import load_registries
 from nearkin.contracts import Build
 from nearkin.errors import DataError
+from nearkin.training.frozen import always_the_same
 
 BACKBONES = load_registries(entry_points=False).backbone
 NAMES = [component.name for component in BACKBONES]
@@ -56,6 +57,17 @@ def test_frozen_blocks_keep_weights_and_statistics_and_the_head_learns(name: str
     changed = moved(backbone, one_step(backbone))
     assert changed
     assert all(key.startswith("head.") for key in changed)
+
+
+def test_freezing_everything_freezes_the_head_too() -> None:
+    backbone = made("conv4", freeze="everything", embedding_dim=5, width=8).train()
+    assert always_the_same(backbone)
+
+
+def test_softmax_makes_probabilities_of_the_heads_scores() -> None:
+    scores, chances = (made("conv4", embedding_dim=3, normalize=how, width=8).eval() for how in (False, "softmax"))
+    images = images_for(scores)
+    torch.testing.assert_close(chances(images), scores(images).softmax(dim=1))
 
 
 def test_freezing_so_many_blocks_freezes_the_first() -> None:

@@ -39,7 +39,7 @@ class Network(nn.Module):
             features *= places(self.blocks, input_spec)
         self.embedding_dim = options.embedding_dim or features
         self.head = projection_head(features, options)
-        self._frozen = frozen_modules(self.blocks, options)
+        self._frozen = frozen_modules(self.blocks, options) + ([self.head] if options.freeze == "everything" else [])
         for module in self._frozen:
             module.requires_grad_(False)
 
@@ -65,6 +65,8 @@ class Network(nn.Module):
         features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
         pooled = features.flatten(1) if self.pool == "flatten" else features.mean(dim=(2, 3))
         embeddings: Tensor = self.head(pooled)
+        if self.normalize == "softmax":
+            return embeddings.softmax(dim=1)
         return F.normalize(embeddings, dim=1) if self.normalize else embeddings
 
 
@@ -88,7 +90,8 @@ def projection_head(features: int, options: BackboneOptions) -> nn.Module:
 
 def frozen_modules(blocks: nn.Sequential, options: BackboneOptions) -> list[nn.Module]:
     """The blocks and batch norms that never learn. `DataError` where more blocks are asked for than there are."""
-    count = len(blocks) if options.freeze == "all" else 0 if options.freeze == "none" else options.freeze
+    named = {"none": 0, "all": len(blocks), "everything": len(blocks)}
+    count = named[options.freeze] if isinstance(options.freeze, str) else options.freeze
     if count > len(blocks):
         raise DataError(f"backbone.freeze: {count} blocks, but this backbone has {len(blocks)}. Write 'all' for all.")
     frozen = list(blocks.children())[:count]

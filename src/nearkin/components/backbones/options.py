@@ -22,10 +22,12 @@ class BackboneOptions(Options):
     """A projection head to this many dimensions. Left out: the pooled features as they are, as in the papers."""
     head: Literal["linear", "mlp"] = "linear"
     """The projection head's form, where `embedding_dim` asks for one. `mlp`: a hidden layer of ReLUs before it."""
-    normalize: bool = False
-    """Whether embeddings are brought to unit length (L2)."""
-    freeze: Literal["none", "all"] | Blocks = "none"
-    """Which blocks never learn: none, all, or the first so many. The projection head always learns."""
+    normalize: bool | Literal["softmax"] = False
+    """Whether embeddings are brought to unit length (L2). `softmax`: to probabilities, where a base's projection head
+    gives one score a class (`method.layer: false`)."""
+    freeze: Literal["none", "all", "everything"] | Blocks = "none"
+    """Which blocks never learn: none, all, or the first so many. The projection head learns all the same, unless it is
+    `everything`."""
     frozen_batch_norm: bool = False
     """Whether batch norms keep their statistics and weights while training: for fine-tuning in few steps."""
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from nearkin.components.methods.options import ClassifierOptions
 from nearkin.contracts import Build, ClassRule, Metric, Structure
+from nearkin.errors import DataError
 from nearkin.functional import class_scores
 
 
@@ -14,6 +15,7 @@ class ClassifierMethod(nn.Module):
     """A linear layer and cross-entropy; on demand supervised contrast on the embeddings as well.
 
     The layer is only for training: images are compared by the angle between their embeddings, as contrast trains it.
+    Raises `DataError` where there is to be no layer and the embedding has not one dimension a class.
     """
 
     metric: Metric = "cosine"
@@ -24,7 +26,12 @@ class ClassifierMethod(nn.Module):
         assert build.embedding_dim is not None, "a method is built after its backbone"
         self.options = options
         self.dropout = nn.Dropout(options.dropout)
-        self.layer = nn.Linear(build.embedding_dim, len(build.classes))
+        if not options.layer and build.embedding_dim != len(build.classes):
+            raise DataError(
+                f"method.layer: false takes the embedding for the scores of {len(build.classes)} classes, and it has "
+                f"{build.embedding_dim} dimensions. Set backbone.embedding_dim to {len(build.classes)}."
+            )
+        self.layer = nn.Linear(build.embedding_dim, len(build.classes)) if options.layer else nn.Identity()
         self.contrast = sup_con(options.temperature) if options.contrast else None
 
     def loss(self, embeddings: Tensor, labels: Tensor, structure: Structure) -> Tensor:

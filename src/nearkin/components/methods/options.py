@@ -20,6 +20,9 @@ class ClassifierOptions(Options):
     """The share of the target that is spread over all classes."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Before the linear layer."""
+    layer: bool = True
+    """Whether a linear layer gives the classes' scores. `false`: the embedding is these scores, one dimension a class
+    (`backbone.embedding_dim`), so that a run that starts from this one takes them over with the backbone."""
     contrast: Annotated[float, Field(ge=0)] = 0.0
     """Weight of supervised contrast (Khosla et al. 2020) beside cross-entropy; 0 for none."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
