@@ -139,13 +139,17 @@ def say(text: str) -> None:
 
 # ------------------------------------------------------------------- few-shot
 
-WARM = {"siamese": ("cxr3-linear", "cxr3-siamese-warm"), "prototypical": ("cxr3-base", "cxr3-prototypical-warm")}
-"""By method: the base's recipe, and that of ten shots on it."""
+WARM = {
+    "siamese": ("cxr3-base", "cxr3-siamese-warm"),
+    "prototypical": ("cxr3-base", "cxr3-prototypical-warm"),
+    "siamese-linear": ("cxr3-linear", "cxr3-siamese-linear"),
+}
+"""The recipe of a base, and that of ten shots on it."""
 FIGURES = ("exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy")
 
 
 def few_shot() -> None:
-    """Ten shots on each base, both methods, with the public split as it is and with leaks dropped."""
+    """Ten shots on each base, every method, with the public split as it is and with leaks dropped."""
     done: dict[tuple[str, int, str], list[Kept]] = {}
     for method, (of_base, recipe) in WARM.items():
         for seed, draws in enumerate(DRAWS_OF_BASES):
@@ -250,7 +254,7 @@ def model_without(left_out: str, space: str) -> Run:
         "method.weights": False,
         "train.epochs": 1,
         "train.early_stopping": None,
-        # As in cxr3-prototypical-warm, whose space has ImageNet weights whatever its base.
+        # As in cxr3-siamese-warm, whose space has ImageNet weights whatever its base.
         "unknown": {
             "score": {"type": "scaled_knn", "k": 3},
             "space": {"type": "features", "stages": [9, 10, 11, 12], "weights": "trained"},
