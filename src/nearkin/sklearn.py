@@ -103,7 +103,10 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return -np.array([min(answer.distances.values()) for answer in self._answers(X)], dtype=np.float64)
 
     def p_values(self, X: ArrayLike) -> NDArray[np.float64]:
-        """(n, d) -> (n, c) the conformal p-value of belonging to each of `classes_`; NaN where uncalibrated."""
+        """(n, d) -> (n, c) the conformal p-value of belonging to each of `classes_`; NaN where uncalibrated.
+
+        Of classes that were ruled out before they were measured it is what the p-value is at most (`Answer.bounds`).
+        """
         answers = self._answers(X)
         p = np.full((len(answers), len(self.classes_)), np.nan)
         for row, answer in enumerate(answers):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nearkin.cli.show import print_answers
 from nearkin.contracts import Metric
 from nearkin.index import Index
 from nearkin.index import clusters as clusters_module
@@ -46,16 +47,24 @@ def test_an_answer_is_that_of_looking_at_all_but_for_bounds_and_those_hold(
     monkeypatch.setattr(clusters_module, "A_CLASS", a_class)
     found = index.query(queries)
     for one, other in zip(found, true, strict=True):
-        assert (one.status, one.label, one.distance, one.neighbors) == (
-            other.status, other.label, other.distance, other.neighbors
+        assert (one.status, one.label, one.distance, one.neighbors, one.score) == (
+            other.status, other.label, other.distance, other.neighbors, other.score
         )  # fmt: skip
         for label in other.distances:
             if label in one.bounds:
                 assert one.distances[label] <= other.distances[label]
                 assert other.p_values[label] <= one.p_values[label] <= index.alpha
             else:
-                assert one.distances[label] == other.distances[label]
+                assert (one.distances[label], one.p_values[label]) == (other.distances[label], other.p_values[label])
     assert spread > 1 or any(one.bounds for one in found)
+
+
+def test_the_score_is_no_bound_where_no_class_was_found_k_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, (queries, _) = filled("l2", 5, 2.0), drawn(3, 25, 2.0)
+    true = [answer.score for answer in index.query(queries)]
+    monkeypatch.setattr(searcher_module, "LOOKED_AT", 0)
+    monkeypatch.setattr(clusters_module, "FIRST", 8)
+    assert [answer.score for answer in index.query(queries)] == true
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -67,3 +76,16 @@ def test_no_reference_lies_outside_of_the_ball_around_its_class(metric: Metric, 
     apart = distances(np.concatenate([queries, references.vectors]), references.vectors, metric)
     for code in range(len(references.classes)):
         assert (least[:, code] <= apart[:, references.of_class(code)].min(axis=1)).all()
+
+
+def test_the_command_line_shows_bounds_as_bounds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index, (queries, _) = filled("l2", 1, 0.1).calibrate(*drawn(2, 600, 0.1)), drawn(3, 1, 0.1)
+    monkeypatch.setattr(searcher_module, "LOOKED_AT", 0)
+    monkeypatch.setattr(clusters_module, "FIRST", 8)
+    (answer,) = index.query(queries)
+    print_answers(["x.png"], [answer], as_json=False)
+    shown = capsys.readouterr().out
+    for label, p in answer.p_values.items():
+        assert f"{label}{'<=' if label in answer.bounds else '='}{p:.2f}" in shown

@@ -123,5 +123,6 @@ def print_answers(images: Sequence[str], answers: Sequence[Answer], *, as_json: 
 
 def _answer_row(image: str, answer: Answer) -> list[str]:
     """One answer as a line of a table."""
-    values = " ".join(f"{label}={p:.2f}" for label, p in answer.p_values.items())
+    at_most = dict.fromkeys(answer.bounds, "<=")
+    values = " ".join(f"{label}{at_most.get(label, '=')}{p:.2f}" for label, p in answer.p_values.items())
     return [image, answer.status or "none", answer.label, f"{answer.distance:.4g}", values, answer.reason]

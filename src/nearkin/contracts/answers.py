@@ -81,8 +81,9 @@ class Answer:
     """One plain sentence."""
     promise: Promise
     bounds: Set[str] = frozenset()
-    """Classes of which no reference is among the neighbours that were looked at: `distances` holds what theirs is at
-    least, `p_values` what theirs is at most. The search went on until that was enough to decide."""
+    """Classes of which fewer references than their score takes are among the neighbours that were looked at:
+    `distances` holds what theirs is at least, `p_values` what theirs is at most. The search went on until that was
+    enough to decide."""
     score: float | None = None
     """The outlier score for the class that it is least strange for, by which images rank from plain to strange; `None`
     where no class has the references to be scored. With `knn` and k = 1 the distance to the nearest reference of all,

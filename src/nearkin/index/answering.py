@@ -59,12 +59,12 @@ def evidence(asked: Asked, *, neighbors: int, alpha: float) -> Evidence:
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)
-    found = clusters.sharpened(state.searcher, vectors, codes, found)
+    found = clusters.sharpened(state.searcher, vectors, codes, found, k or 1)
     scores = scores_by_fold(state, asked.folds) or [found.kth if k else _fitted_scores(state, asked.given)]
     return Evidence(
         codes=codes,
         nearest=found.nearest,
-        bounded=found.bounded,
+        bounded=found.bounded | found.loose if k else found.bounded,
         strangeness=(scores[0] if len(scores) == 1 else np.mean(scores, axis=0)).min(axis=1, initial=np.inf),
         p_values=state.ranks.p_values(scores),
         neighbors=clusters.neighbors(references, found.positions, found.distances),

@@ -58,7 +58,12 @@ class Plan:
         counts, n_queries = searcher.references.counts, len(queries)
         begin = len(counts) * BEGIN / searcher.references.vectors.size  # as so many queries of all references
         able = np.flatnonzero(counts >= width)
-        if begin > n_queries or not len(able) or (n_queries < MANY and not (reach > -np.inf).any()):
+        if (
+            not searcher.in_store
+            or begin > n_queries
+            or not len(able)
+            or (n_queries < MANY and not (reach > -np.inf).any())
+        ):
             return None
         apart = searcher.balls.to_centres(queries)
         least = searcher.balls.bounds(apart)
@@ -136,7 +141,8 @@ class Known:
         ]
         positions, distances = _nearest_of(*(np.concatenate(parts) for parts in zip(*near, strict=True)), width=width)
         by_query = np.ascontiguousarray
-        return Found(by_query(self.nearest), by_query(self.kth), by_query(self.bounded), positions, distances)
+        bounded = by_query(self.bounded)  # what was searched at all was searched for the k-th nearest
+        return Found(by_query(self.nearest), by_query(self.kth), bounded.copy(), bounded, positions, distances)
 
     def _deeper(self, which: NDArray[np.bool_], width: int, code: int) -> tuple[IntArray, IntArray, FloatArray]:
         """(q, c) which classes of which queries -> of one class: the queries, positions and distances of the nearest

@@ -56,8 +56,8 @@ def _look_at_all(searcher: Searcher, queries: FloatArray, k: int, neighbors: int
     side_by_side = apart[:, references.by_class]
     nearest = np.minimum.reduceat(side_by_side, references.starts, axis=1)
     kth = nearest if k == 1 else _kth_of_each(references, side_by_side, k)
-    bounded = np.zeros(nearest.shape, dtype=bool)
-    return Found(nearest, kth, bounded, positions, apart[np.arange(len(apart))[:, None], positions])
+    loose, bounded = np.zeros((2, *nearest.shape), dtype=bool)
+    return Found(nearest, kth, loose, bounded, positions, apart[np.arange(len(apart))[:, None], positions])
 
 
 def _kth_of_each(references: References, side_by_side: FloatArray, k: int) -> FloatArray:
@@ -90,22 +90,25 @@ def _decide_classes(
 ) -> None:
     """Go on, in place, until no class that was not found k times can be as near as its reach.
 
-    First by how near a class can be at all; those that are left are measured, a class at a time.
+    First by how near a class can be at all; those that are left are measured, a class at a time. Where no class was
+    found k times, all are, for the least of their scores is the query's.
     """
-    references = searcher.references
+    references, able = searcher.references, searcher.references.counts >= k
+    nowhere = (found.kth == floor[:, None])[:, able].all(axis=1) & able.any()
+    reach = np.where(nowhere[:, None], np.float32(np.inf), reach)
     open_ = (np.where(references.counts >= k, found.kth, found.nearest) == floor[:, None]) & (floor[:, None] <= reach)
     rows = np.flatnonzero(open_.any(axis=1))
     if len(rows) and np.isfinite(reach).any():
         least = np.where(open_[rows], searcher.balls.at_least(queries[rows]), 0)
         found.kth[rows] = np.maximum(found.kth[rows], least)
         found.nearest[rows] = np.where(found.bounded[rows], np.maximum(found.nearest[rows], least), found.nearest[rows])
-        open_[rows] &= least <= reach
+        open_[rows] &= least <= reach[rows]
         rows = np.flatnonzero(open_.any(axis=1))
     codes = np.flatnonzero(open_.any(axis=0))
     if len(codes) * A_CLASS > len(rows) * references.vectors.size:
         for some in row_chunks(len(rows), len(references), HELD):
             whole = _look_at_all(searcher, queries[rows[some]], k, 1)
-            for name in ("nearest", "kth", "bounded"):
+            for name in ("nearest", "kth", "loose", "bounded"):
                 getattr(found, name)[rows[some]] = getattr(whole, name)
         return
     for code in codes.tolist():
@@ -113,7 +116,7 @@ def _decide_classes(
         apart = searcher.nearest_among(queries[rows], references.of_class(code), k).distances
         found.nearest[rows, code] = apart[:, 0]
         found.kth[rows, code] = apart[:, -1] if references.counts[code] >= k else np.inf
-        found.bounded[rows, code] = False
+        found.loose[rows, code] = found.bounded[rows, code] = False
 
 
 def _look_up_roughly(searcher: Searcher, queries: FloatArray, k: int, neighbors: int, reach: FloatArray) -> Found:
@@ -125,7 +128,7 @@ def _look_up_roughly(searcher: Searcher, queries: FloatArray, k: int, neighbors:
     positions, distances = near.positions, near.distances
     if neighbors > CANDIDATES or not np.isfinite(distances[:, : min(neighbors, len(searcher.references))]).all():
         positions, distances = searcher.search(queries, neighbors)
-    return Found(part.nearest, part.kth, part.bounded, positions[:, :neighbors], distances[:, :neighbors])
+    return Found(part.nearest, part.kth, part.bounded, part.bounded, positions[:, :neighbors], distances[:, :neighbors])
 
 
 def _by_class(references: References, near: Candidates, k: int, floor: FloatArray) -> Found:
@@ -140,12 +143,14 @@ def _by_class(references: References, near: Candidates, k: int, floor: FloatArra
     keys, apart = keys[order], near.distances[rows, at][order]
     begins = np.flatnonzero(np.diff(keys, prepend=-1))
     nearest.ravel()[keys[begins]] = apart[begins]
-    bounded = np.ones((q, c), dtype=bool)
+    loose, bounded = np.ones((2, q, c), dtype=bool)
     bounded.ravel()[keys[begins]] = False
     many = np.diff(np.append(begins, len(keys))) >= k
     kth.ravel()[keys[begins[many]]] = apart[begins[many] + k - 1]
-    kth[:, references.counts < k] = np.inf
-    return Found(nearest, kth, bounded, near.positions, near.distances)
+    loose.ravel()[keys[begins[many]]] = False
+    few = references.counts < k
+    kth[:, few], loose[:, few] = np.inf, False
+    return Found(nearest, kth, loose, bounded, near.positions, near.distances)
 
 
 def own_kth(searcher: Searcher, vectors: FloatArray, codes: IntArray, k: int) -> FloatArray:
@@ -188,13 +193,17 @@ def kth_outside_group(
     return own
 
 
-def sharpened(searcher: Searcher, queries: FloatArray, codes: IntArray, found: Found) -> Found:
-    """With the distance to the class that is named, (q,) codes, measured where it was not found."""
-    rows = np.flatnonzero(found.bounded[np.arange(len(codes)), codes])
-    for row in rows.tolist():
-        members = searcher.references.vectors[searcher.references.of_class(codes[row])]
-        found.nearest[row, codes[row]] = distances(queries[row : row + 1], members, searcher.metric).min()
-        found.bounded[row, codes[row]] = False
+def sharpened(searcher: Searcher, queries: FloatArray, codes: IntArray, found: Found, k: int) -> Found:
+    """With the distances to the class that is named, (q,) codes, measured where they were not found."""
+    each = np.arange(len(codes))
+    for row in np.flatnonzero(found.bounded[each, codes] | found.loose[each, codes]).tolist():
+        code = codes[row]
+        members = searcher.references.vectors[searcher.references.of_class(code)]
+        apart = np.sort(distances(queries[row : row + 1], members, searcher.metric)[0])
+        found.nearest[row, code] = apart[0]
+        if searcher.engine.exact and len(apart) >= k:  # another scores as it finds
+            found.kth[row, code] = apart[k - 1]
+        found.loose[row, code] = found.bounded[row, code] = False
     return found
 
 

@@ -19,6 +19,8 @@ class Found:
     kth: FloatArray
     """(q, c) distance to each class's k-th nearest, or what it is at least; infinite where it holds fewer, and where
     an approximate engine did not find so many."""
+    loose: NDArray[np.bool_]
+    """(q, c) whether `kth` is only what it is at least."""
     bounded: NDArray[np.bool_]
     """(q, c) whether no reference of the class is among those found."""
     positions: IntArray

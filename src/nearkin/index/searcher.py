@@ -37,6 +37,11 @@ class Searcher:
         """Whether there are so few that every one is measured."""
         return self.references.vectors.size <= LOOKED_AT and self.engine.exact
 
+    @property
+    def in_store(self) -> bool:
+        """Whether the engine looks at the store itself, in this process; another's memory may hold what ours cannot."""
+        return isinstance(getattr(self.engine, "chosen", self.engine), FlatEngine)
+
     @cached_property
     def balls(self) -> Balls:
         """Around the classes."""
