@@ -37,6 +37,7 @@ sampler: {{type: balanced_pairs, pairs: 8}}
 train: {{steps: 5, early_stopping: {{every: 5, target: 1.0, stop_at_target: true}}}}
 evaluate: [{{type: clusters}}]
 """
+QUICK = BASE.replace("steps: 30, early_stopping: {every: 5, target: 0.6}", "steps: 2, early_stopping: null")
 
 
 class SomeItems:
@@ -105,7 +106,7 @@ def test_of_several_runs_it_begins_with_the_mean_of_their_weights(base: nearkin.
 
 
 def test_no_mean_of_networks_that_began_from_other_weights(base: nearkin.Run, tmp_path: Path) -> None:
-    other = trained(BASE.replace("name: base", "name: base\nseed: 1").replace("steps: 30", "steps: 2"), tmp_path)
+    other = trained(QUICK.replace("name: base", "name: base\nseed: 1"), tmp_path)
     with pytest.raises(UsageError, match="did not begin from the same ones"):
         trained(WARM.replace("RUN", f"[{base.path}, {other.path}]"), tmp_path)
 
@@ -124,10 +125,10 @@ def test_what_the_section_leaves_out_is_as_in_the_other_run(base: nearkin.Run, t
 
 def test_without_a_layer_the_embedding_is_the_scores_of_the_classes(tmp_path: Path) -> None:
     """The base's linear head goes to whoever starts from it, and answers there as probabilities."""
-    linear = BASE.replace("embedding_dim: 6", "freeze: all, embedding_dim: 3").replace("contrast: 0.5", "layer: false")
+    linear = QUICK.replace("embedding_dim: 6", "freeze: all, embedding_dim: 3").replace("contrast: 0.5", "layer: false")
     scores = trained(linear, tmp_path)
     backbone = f"init_from: {scores.path}, freeze: everything, normalize: softmax"
-    warmed = BASE.replace("type: conv2, image_size: 16, width: 8, embedding_dim: 6", backbone)
+    warmed = QUICK.replace("type: conv2, image_size: 16, width: 8, embedding_dim: 6", backbone)
     run = trained(warmed.replace("name: base", "name: warm"), tmp_path)
     assert backbone_of(run)["backbone.head.weight"].equal(backbone_of(scores)["backbone.head.weight"])
 
