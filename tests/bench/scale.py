@@ -143,4 +143,5 @@ def rows(words: Sequence[str] = ()) -> list[tuple[str, bool]]:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all(holds for _, holds in rows(sys.argv[1:])) else 1)
+    measured = rows(sys.argv[1:])
+    sys.exit("no claim has all of these words" if not measured else not all(holds for _, holds in measured))
