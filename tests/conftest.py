@@ -57,6 +57,8 @@ def noted(reporter: pytest.TerminalReporter, kind: str) -> list[tuple[str, str]]
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was counted in smaller or full number. Under `make soak`, what was found goes into docs, dated."""
+    if hasattr(terminalreporter.config, "workerinput"):  # one of several processes that run tests; another reports
+        return
     if counts := noted(terminalreporter, COUNTED):
         terminalreporter.section("heavy counts")
         terminalreporter.write("".join(f"{line}\n" for line in sorted({note for _, note in counts})))
