@@ -58,8 +58,8 @@ def loaded() -> tuple[Model, Index, np.ndarray]:
     )
     train, calibrate = work().labelled("train"), work().labelled("calibrate")
     names = work().dataset.classes
-    index.add(model.embed_tensor(train.images), [names[code] for code in train.labels])
-    index.calibrate(model.embed_tensor(calibrate.images), [names[code] for code in calibrate.labels])
+    index.add(model.embed_tensor(train.own), [names[code] for code in train.labels])
+    index.calibrate(model.embed_tensor(calibrate.own), [names[code] for code in calibrate.labels])
     image = (np.random.default_rng(0).random((256, 256)) * 255).astype(np.uint8)
     return model, index, image
 

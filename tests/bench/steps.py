@@ -69,5 +69,5 @@ def reference_seconds(steps: int) -> float:
         structure = type(batch.structure)(*(torch.from_numpy(part) for part in batch.structure))
         batches.append((torch.from_numpy(batch.items), structure))
     rate = prepared.recipe.train.optimizer.lr
-    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+    images, labels = torch.from_numpy(train.own), torch.from_numpy(train.labels)
     return reference_loop.train(fresh_model(), images, labels, batches, rate)
