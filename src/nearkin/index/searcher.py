@@ -72,11 +72,11 @@ class Searcher:
 
         No other of them is nearer than the floor.
         """
-        vectors, k = self.references.vectors[members], min(k, len(members))
-        part = FlatEngine(self.metric, np.arange(len(members)), vectors)
+        vectors, places, k = self.references.vectors[members], np.arange(len(members)), min(k, len(members))
+        part = FlatEngine(self.metric, places, vectors)
 
         def near(some: FloatArray, ask: int) -> Candidates:
-            proposed = Proposed.of(part.search(some, ask), part.ids)
+            proposed = Proposed.of(part.search(some, ask), places)
             return measured(proposed, proposed.needed(k, proposed.positions, 0), some, vectors, self.metric)
 
         found = _until_sure(near, queries, k, k + 1, len(members))

@@ -103,25 +103,23 @@ def conv_norm(channels_in: int, channels_out: int, kernel: int, stride: int = 1,
 
 def efficientnet_lite0(options: EfficientNetLite0Options) -> Network:
     """The stem, sixteen mobile blocks and the last convolution, or the first so many. Weights are random."""
-    return _network(options, options.blocks, STAGES)
+    return _network(options, STAGES)
 
 
 def efficientnet_lite2(options: EfficientNetLite2Options) -> Network:
     """The same a tenth wider and a fifth deeper: twenty-one mobile blocks between stem and last convolution."""
-    return _network(options, options.blocks, scaled(1.1, 1.2))
+    return _network(options, scaled(1.1, 1.2))
 
 
-def _network(
-    options: EfficientNetLite0Options | EfficientNetLite2Options, count: int, plan: Sequence[Stage]
-) -> Network:
+def _network(options: EfficientNetLite0Options | EfficientNetLite2Options, plan: Sequence[Stage]) -> Network:
     widths = [STEM, *(stage.width for stage in plan)]
     blocks: list[nn.Module] = [nn.Sequential(*conv_norm(options.channels, STEM, 3, 2))]
     for (before, _), stage in zip(pairwise(widths), plan, strict=True):
         blocks += _stage_blocks(before, stage)
     blocks.append(nn.Sequential(*conv_norm(widths[-1], FEATURES, 1)))
     spec = square_input(options.channels, options.image_size, mean=MEAN, std=STD)
-    features = [STEM, *(stage.width for stage in plan for _ in range(stage.repeats)), FEATURES][count - 1]
-    kept, stages = blocks[:count], slice(1, len(blocks) - 1)
+    features = [STEM, *(stage.width for stage in plan for _ in range(stage.repeats)), FEATURES][options.blocks - 1]
+    kept, stages = blocks[: options.blocks], slice(1, len(blocks) - 1)
     return Network(kept, features=features, input_spec=spec, options=options, stages=stages)
 
 

@@ -33,11 +33,6 @@ class FlatEngine:
         return len(self._ids)
 
     @property
-    def ids(self) -> IntArray:
-        """(n,) of its vectors."""
-        return self._ids
-
-    @property
     def vectors(self) -> FloatArray:
         """(n, d) as they were given."""
         return self._vectors
