@@ -26,7 +26,8 @@ def model(seed: int = 0) -> Model:
 
     backbone = chosen("backbone", "conv2", image_size=16, width=4)
     return build_model(
-        Blueprint(seed, ("0", "1"), backbone, chosen("method", "embedding"), chosen("loss", "contrastive")), REGISTRIES
+        Blueprint(seed, ("0", "1"), (backbone,), chosen("method", "embedding"), chosen("loss", "contrastive")),
+        REGISTRIES,
     )
 
 

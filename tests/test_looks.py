@@ -26,7 +26,7 @@ def model(embed: EmbedOptions, metric: Metric = "l2", seed: int = 0) -> Model:
     blueprint = Blueprint(
         seed,
         ("a", "b"),
-        chosen("backbone", "conv2", image_size=16, width=4),
+        (chosen("backbone", "conv2", image_size=16, width=4),),
         chosen("method", "embedding", metric=metric, normalize=False),
         chosen("loss", "contrastive"),
         embed,

@@ -30,7 +30,7 @@ def blueprint(seed: int = 0, **backbone: Any) -> Blueprint:
     return Blueprint(
         seed,
         ("a", "b"),
-        selection("backbone", "conv2", **options),
+        (selection("backbone", "conv2", **options),),
         selection("method", "embedding"),
         selection("loss", "contrastive"),
     )
@@ -129,7 +129,7 @@ def test_a_component_without_what_its_contract_asks_for_is_named() -> None:
     registries = nearkin.load_registries(HalfABackbone(), entry_points=False)
     half = Selection("backbone", "half", registries.backbone.get("half").options())
     with pytest.raises(PluginError, match=r"HalfABackbone:half made a Identity without input, embedding_dim"):
-        build_model(replace(blueprint(), backbone=half), registries)
+        build_model(replace(blueprint(), backbones=(half,)), registries)
 
 
 def test_three_channels_and_an_embedding_size_can_be_asked_for() -> None:

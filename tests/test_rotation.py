@@ -28,7 +28,7 @@ def selection(kind: Any, name: str, **options: Any) -> Selection:
 def model(rotation: float | None = 1.0, **backbone: Any) -> Model:
     chosen = selection("backbone", "conv2", **{"image_size": 16, "width": 8, **backbone})
     parts = selection("method", "embedding"), selection("loss", "contrastive")
-    return build_model(replace(Blueprint(0, ("a", "b"), chosen, *parts), rotation=rotation), REGISTRIES)
+    return build_model(replace(Blueprint(0, ("a", "b"), (chosen,), *parts), rotation=rotation), REGISTRIES)
 
 
 def arrows(n: int) -> torch.Tensor:

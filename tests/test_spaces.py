@@ -35,7 +35,7 @@ def selection(kind: Any, name: str, **options: Any) -> Selection:
 def model(*space: Any, backbone: str = "conv4", **options: Any) -> Model:
     chosen = selection("backbone", backbone, **{"image_size": 16, **options})
     parts = selection("method", "embedding"), selection("loss", "contrastive")
-    return build_model(Blueprint(0, ("a", "b"), chosen, *parts, space=space), REGISTRIES).eval()
+    return build_model(Blueprint(0, ("a", "b"), (chosen,), *parts, space=space), REGISTRIES).eval()
 
 
 def images(count: int = 3) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from nearkin.contracts import Kind
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.recipe.preparation import Preparation
 from nearkin.recipe.space import SpacePart, parts_of
@@ -23,7 +24,8 @@ class Blueprint:
 
     seed: int
     classes: tuple[str, ...]
-    backbone: Selection
+    backbones: tuple[Selection, ...]
+    """One, or several side by side."""
     method: Selection
     loss: Selection | None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
@@ -36,24 +38,22 @@ class Blueprint:
     @classmethod
     def of(cls, recipe: Recipe, classes: tuple[str, ...]) -> Blueprint:
         """What a recipe asks for."""
-        parts = recipe.backbone, recipe.method, recipe.loss
+        backbones = tuple(section.selection for section in recipe.backbones)
+        parts = backbones, recipe.method, recipe.loss
         space = parts_of(recipe.unknown.space)
         rotation = recipe.train.rotation
         return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space, rotation)
 
 
 def plain(blueprint: Blueprint) -> dict[str, Any]:
-    """As JSON."""
-
-    def selection(chosen: Selection | None) -> dict[str, Any] | None:
-        if chosen is None:
-            return None
-        return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
-
+    """As JSON: one backbone as a section, several as a list."""
+    backbones = [_plain(chosen) for chosen in blueprint.backbones]
     return {
         "seed": blueprint.seed,
         "classes": list(blueprint.classes),
-        **{name: selection(getattr(blueprint, name)) for name in ("backbone", "method", "loss")},
+        "backbone": backbones[0] if len(backbones) == 1 else backbones,
+        "method": _plain(blueprint.method),
+        "loss": _plain(blueprint.loss) if blueprint.loss else None,
         "embed": blueprint.embed.model_dump(mode="json"),
         **blueprint.preparation.plain(),
         **({"space": SPACE.dump_python(blueprint.space, mode="json")} if blueprint.space else {}),
@@ -61,27 +61,27 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
     }
 
 
+def _plain(chosen: Selection) -> dict[str, Any]:
+    return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
+
+
 def described(description: Mapping[str, Any], registries: Registries) -> Blueprint:
     """Of what `plain` said, by this version or an earlier one. `ValueError` or `KeyError` where it cannot be."""
 
-    def selection(kind: Any) -> Selection | None:
-        said = description[kind]
-        if said is None:
-            return None
+    def selection(kind: Kind, said: Mapping[str, Any]) -> Selection:
         options = registries.of(kind).get(said["type"]).options
         return Selection(kind, said["type"], options.model_validate_json(json.dumps(said["options"])))
 
-    backbone, method = selection("backbone"), selection("method")
-    if backbone is None or method is None:
+    backbone, method, loss = (description[kind] for kind in ("backbone", "method", "loss"))
+    if not backbone or not method:
         raise ValueError("it names no backbone or no method")
-    embed = EmbedOptions.model_validate_json(json.dumps(description.get("embed", {})))
     return Blueprint(
         description["seed"],
         tuple(description["classes"]),
-        backbone,
-        method,
-        selection("loss"),
-        embed,
+        tuple(selection("backbone", one) for one in (backbone if isinstance(backbone, list) else [backbone])),
+        selection("method", method),
+        selection("loss", loss) if loss else None,
+        EmbedOptions.model_validate_json(json.dumps(description.get("embed", {}))),
         Preparation.described(description),
         SPACE.validate_json(json.dumps(description.get("space", []))),
         float(description["rotation"]) if "rotation" in description else None,

@@ -18,20 +18,20 @@ from nearkin.blueprint import Blueprint, described, plain
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
-from nearkin.errors import DamagedError, DataError, PluginError, UsageError, listing
+from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
+from nearkin.making import make, make_backbone
 from nearkin.parsing import bounded_tensors
-from nearkin.recipe.model import Selection
 from nearkin.registry import Registries
 from nearkin.rotation import RotationTask
 from nearkin.spaces import OutlierSpace
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-VERSION, WITH_SPACE = 3, 4
-"""4 has a space of its own for the outlier score, or a second task; 3 says how images are prepared, before it none;
-2 how they are embedded, before it each once."""
-READABLE = (1, 2, 3, 4)
+VERSION, WITH_SPACE, SIDE_BY_SIDE = 3, 4, 5
+"""5 has several backbones; 4 a space of its own for the outlier score, or a second task; 3 says how images are
+prepared, before it none; 2 how they are embedded, before it each once."""
+READABLE = (1, 2, 3, 4, 5)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
 
@@ -190,7 +190,7 @@ class Model(nn.Module):
             return dict(self.saved)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
-            "version": WITH_SPACE if self.space or self.rotation else VERSION,
+            "version": self._format_version,
             **plain(self.blueprint),
             "input": asdict(self.input),
             "metric": self.method.metric,
@@ -200,6 +200,13 @@ class Model(nn.Module):
             "trained_groups": sorted(self.trained_groups),
         }
         return {WEIGHTS: save(weights), DESCRIPTION: to_json(description)}
+
+    @property
+    def _format_version(self) -> int:
+        """The earliest format that can say what this model has, so that who lacks the new keeps the old bytes."""
+        if len(self.blueprint.backbones) > 1:
+            return SIDE_BY_SIDE
+        return WITH_SPACE if self.space or self.rotation else VERSION
 
     def digest(self) -> str:
         """A hash of weights and description: what embeddings are kept under."""
@@ -213,11 +220,11 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
     """
     build = Build(seed=blueprint.seed, classes=blueprint.classes, weights_follow=weights_follow)
     with seeded(blueprint.seed):
-        backbone: Backbone = _make(blueprint.backbone, build, registries, wants=("input", "embedding_dim"))
+        backbone = make_backbone(blueprint.backbones, build, registries)
         build = replace(build, input=backbone.input, embedding_dim=backbone.embedding_dim)
-        loss: Loss | None = _make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
+        loss: Loss | None = make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
         wants = ("metric", "class_rule", "loss", "transform", "compare")
-        method: Method = _make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
+        method: Method = make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
         model = Model(blueprint, backbone, method, loss)
     if model.no_index and blueprint.embed.join == "concat":
         raise UsageError(f"embed.join 'concat' does not go with this method: {model.no_index} Use 'mean'.")
@@ -232,19 +239,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-def _make(selection: Selection, build: Build, registries: Registries, *, wants: Sequence[str]) -> Any:
-    """Run one factory; hold what it returns to its contract, naming whose it is."""
-    component = registries.of(selection.kind).get(selection.type)
-    made = component.factory(selection.options, build)
-    missing = [name for name in wants if not hasattr(made, name)]
-    if missing:
-        raise PluginError(
-            f"the {component.kind} {component.qualified} made a {type(made).__name__} without {', '.join(missing)}; "
-            "nearkin.contracts says what it must have."
-        )
-    return made
 
 
 def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -> Model:

@@ -68,7 +68,7 @@ def test_what_is_tried_is_measured_as_a_run_without_the_class_measures_it(
 
     part = FeaturesPart(type="features", stages=(1, 2))
     registries = nearkin.load_registries(entry_points=False)
-    blueprint = Blueprint(own.seed, ("0", "1"), own.backbone, own.method, own.loss, space=(part,))
+    blueprint = Blueprint(own.seed, ("0", "1"), (own.backbones[0].selection,), own.method, own.loss, space=(part,))
     model = build_model(blueprint, registries).eval()
 
     def places(items: Any) -> Any:

@@ -18,7 +18,7 @@ Make = Callable[..., Component]
 
 
 def test_a_name_is_kept_as_it_is_written(parse: Parse, good: str) -> None:
-    assert parse(good.replace("type: conv4", "type: nearkin:conv4")).backbone.type == "nearkin:conv4"
+    assert parse(good.replace("type: conv4", "type: nearkin:conv4")).backbones[0].selection.type == "nearkin:conv4"
 
 
 def test_a_mistyped_name_is_no_missing_plugin(problems_of: ProblemsOf, good: str) -> None:
@@ -75,7 +75,7 @@ def test_a_name_that_two_plugins_offer_must_be_qualified(
     (problem,) = problems_of(text)
     assert problem.missing_plugin
     assert problem.message.endswith("Write which one you mean: 'one:resnet' or 'two:resnet'.")
-    assert parse(text.replace("resnet", "two:resnet")).backbone.type == "two:resnet"
+    assert parse(text.replace("resnet", "two:resnet")).backbones[0].selection.type == "two:resnet"
 
 
 def test_a_kind_that_nothing_offers_says_so(problems_of: ProblemsOf, registries: Registries, good: str) -> None:

@@ -27,9 +27,9 @@ def test_a_good_recipe_is_read_with_every_default_filled_in(parse: Parse) -> Non
     assert (recipe.name, recipe.seed) == ("small", 3)
     assert recipe.data.known == ("3", "007", "no")
     assert recipe.data.unknown == "rest"
-    assert recipe.backbone.type == "conv4"
-    assert recipe.backbone.options.model_dump()["width"] == 32
-    assert recipe.backbone.options.model_dump()["size"] == (28, 28)
+    assert recipe.backbones[0].selection.type == "conv4"
+    assert recipe.backbones[0].selection.options.model_dump()["width"] == 32
+    assert recipe.backbones[0].selection.options.model_dump()["size"] == (28, 28)
     assert recipe.train.optimizer.lr == 0.001
     assert recipe.loss is None
     assert [one.type for one in recipe.evaluate] == ["exam", "clusters"]

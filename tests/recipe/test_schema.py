@@ -53,3 +53,9 @@ def test_a_name_that_two_plugins_offer_is_valid_only_when_qualified(
 
 def test_a_kind_without_components_takes_nothing(registries: Registries) -> None:
     assert json_schema(Registries())["properties"]["method"] == {"not": {}}
+
+
+def test_a_backbone_may_be_a_list_of_two_or_more(registries: Registries) -> None:
+    *alone, several = json_schema(registries)["properties"]["backbone"]["anyOf"]
+    assert (several["type"], several["minItems"]) == ("array", 2)
+    assert several["items"]["anyOf"] == alone

@@ -63,7 +63,7 @@ def model(loss: str, *plugins: Any, normalize: bool = True, **options: Any) -> M
 
     method = chosen("method", "embedding", metric="l2", normalize=normalize)
     backbone = chosen("backbone", "conv2", image_size=16, width=4, embedding_dim=8)
-    return build_model(Blueprint(0, CLASSES, backbone, method, chosen("loss", loss, **options)), registries)
+    return build_model(Blueprint(0, CLASSES, (backbone,), method, chosen("loss", loss, **options)), registries)
 
 
 def warnings_of(folder: Path, made: Model, **options: Any) -> list[str]:

@@ -61,7 +61,7 @@ def model(loss: str, seed: int = 0, **said: Any) -> Model:
 
     backbone = chosen("backbone", "conv2", image_size=16, width=4, embedding_dim=8)
     return build_model(
-        Blueprint(seed, CLASSES, backbone, chosen("method", "embedding"), chosen("loss", loss, **said)), REGISTRIES
+        Blueprint(seed, CLASSES, (backbone,), chosen("method", "embedding"), chosen("loss", loss, **said)), REGISTRIES
     )
 
 

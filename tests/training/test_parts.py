@@ -133,7 +133,7 @@ def test_a_model_of_which_nothing_learns_is_refused() -> None:
     component, method = registries.backbone.get("conv2"), registries.method.get("embedding")
     backbone = Selection("backbone", "conv2", component.options(width=4, freeze="all"))
     model = build_model(
-        Blueprint(0, ("a", "b"), backbone, Selection("method", "embedding", method.options()), None), registries
+        Blueprint(0, ("a", "b"), (backbone,), Selection("method", "embedding", method.options()), None), registries
     )
     with pytest.raises(UsageError, match="nothing of this model learns: its backbone is frozen"):
         make_optimizer(model, OptimizerOptions())
@@ -144,7 +144,7 @@ def test_the_trunk_moves_at_its_own_rate_and_the_head_at_the_full_one() -> None:
     component, method = registries.backbone.get("conv2"), registries.method.get("classifier")
     backbone = Selection("backbone", "conv2", component.options(width=4, embedding_dim=3))
     model = build_model(
-        Blueprint(0, ("a", "b"), backbone, Selection("method", "classifier", method.options()), None), registries
+        Blueprint(0, ("a", "b"), (backbone,), Selection("method", "classifier", method.options()), None), registries
     )
     optimizer = make_optimizer(model, OptimizerOptions(lr=0.1, backbone_lr=0.01))
     set_rate(optimizer, 0.05)

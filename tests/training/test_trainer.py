@@ -69,7 +69,7 @@ def model(*plugins: Any, loss: str = "contrastive", seed: int = 0) -> Model:
     blueprint = Blueprint(
         seed,
         CLASSES,
-        chosen("backbone", "conv2", image_size=16, width=4),
+        (chosen("backbone", "conv2", image_size=16, width=4),),
         chosen("method", "embedding"),
         chosen("loss", loss),
     )

@@ -102,7 +102,10 @@ def test_of_several_runs_it_begins_with_the_mean_of_their_weights(base: nearkin.
     for name in kernels:
         torch.testing.assert_close(made[name], (theirs[0][name] + theirs[1][name]) / 2)
     assert base.model.trained_on | other.model.trained_on <= run.model.trained_on
-    assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe.init_from == (str(base.path), str(other.path))
+    assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe.backbones[0].init_from == (
+        str(base.path),
+        str(other.path),
+    )
 
 
 def test_no_mean_of_networks_that_began_from_other_weights(base: nearkin.Run, tmp_path: Path) -> None:
@@ -118,8 +121,8 @@ def test_a_run_that_is_named_twice_is_a_problem(base: nearkin.Run, tmp_path: Pat
 
 def test_what_the_section_leaves_out_is_as_in_the_other_run(base: nearkin.Run, tmp_path: Path) -> None:
     run = warm(base, tmp_path)
-    assert run.recipe.backbone == base.recipe.backbone
-    assert run.recipe.init_from == (str(base.path),)
+    assert run.recipe.backbones[0].selection == base.recipe.backbones[0].selection
+    assert run.recipe.backbones[0].init_from == (str(base.path),)
     assert nearkin.load_run(run.path, plugins=[Plugin()]).recipe == run.recipe
 
 

@@ -23,7 +23,7 @@ from nearkin.errors import listing
 from nearkin.model import EMBED_BATCH, build_model
 from nearkin.recipe.model import Recipe
 from nearkin.registry import Registries
-from nearkin.training.warm_start import Ancestor
+from nearkin.training.warm_start import WarmStart
 
 BITS_APART = 20
 """Of 63 bits of the perceptual hash. Copies are up to 12 apart, unrelated images about 31."""
@@ -41,8 +41,7 @@ def backbone_before_training(recipe: Recipe, registries: Registries) -> Embed:
     def embed(source: Source, items: Sequence[Item]) -> FloatArray:
         labels = tuple(sorted({item.label for item in source.items}))
         model = build_model(Blueprint.of(recipe, labels), registries).eval()
-        if recipe.init_from:
-            Ancestor.of(*recipe.init_from).give(model)
+        WarmStart.of(recipe).give(model)
         images = ImageStore.load(source, items, model.input, preparation=recipe.data.preparation).images(items)
         chunks = torch.split(torch.from_numpy(images), EMBED_BATCH)
         vectors: FloatArray = torch.cat([model.raw(chunk).float() for chunk in chunks]).numpy()

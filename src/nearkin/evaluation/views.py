@@ -19,7 +19,7 @@ from nearkin.index.space import Space as OutlierSpace
 from nearkin.model import build_model
 from nearkin.run import Run
 from nearkin.training.indexing import fill_index, recipe_score, recipe_space
-from nearkin.training.warm_start import Ancestor
+from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch
 
 
@@ -52,8 +52,7 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     of_pixels = Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
     yield replace(of_pixels, by_fold=(of_pixels.embed,) * n)
     untrained = build_model(model.blueprint, run.registries).eval()
-    if run.recipe.init_from:
-        Ancestor.of(*run.recipe.init_from).give(untrained)
+    WarmStart.of(run.recipe).give(untrained)
     as_untrained = (*rules, untrained.compare, untrained.no_index, outlier)
     of_untrained = Space("untrained", lambda items: untrained.embed_both(store.images(items)), *as_untrained)
     yield replace(of_untrained, by_fold=(of_untrained.embed,) * n)

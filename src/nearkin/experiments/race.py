@@ -132,7 +132,8 @@ class Side:
         for recipe in self.begun:
             data = recipe.data.model_copy(update={"seed": None, "held_out_seed": None})
             train = recipe.train.model_copy(update={"early_stopping": None, "steps": None, "epochs": None})
-            setting = (data, recipe.backbone, recipe.method, recipe.sampler, recipe.loss, train)
+            backbones = [section.selection for section in recipe.backbones]
+            setting = (data, backbones, recipe.method, recipe.sampler, recipe.loss, train)
             different += [setting] if setting not in different else []
         return len(different)
 

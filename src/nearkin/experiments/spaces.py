@@ -28,6 +28,7 @@ from nearkin.recipe.space import JoinedSpace
 from nearkin.recipe.write import resolved
 from nearkin.registry import Registries
 from nearkin.run import RunFolder
+from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch, watching
 from nearkin.training.work import Work
 
@@ -133,13 +134,10 @@ def _without(
 
 def _refuse_seen(work: Work, label: str) -> None:
     """A base that knows the class would leave nothing out."""
-    items = work.dataset.items["test"]
-    pairs = zip(items, work.store.digests(items), strict=True)
-    seen = [i.key for i, d in pairs if d in work.model.trained_on or i.group in work.model.trained_groups]
-    if seen:
+    for run, seen in WarmStart.of(work.recipe).seen(work.dataset.items["test"], work.store).items():
         raise DataError(
-            f"backbone.init_from: {listing(work.recipe.init_from)} was trained on {len(seen)} images of "
-            f"{label!r}, so it cannot be left out here. Begin with a base that trained on none of the known classes."
+            f"backbone.init_from: {run} was trained on {len(seen)} images of {label!r}, so it cannot be left out "
+            "here. Begin with a base that trained on none of the known classes."
         )
 
 

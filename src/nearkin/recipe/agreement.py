@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nearkin.contracts import Component, LossOptions, StructureKind
 from nearkin.errors import listing
 from nearkin.recipe.model import DataOptions, Selection, TrainOptions, is_pattern
-from nearkin.recipe.problems import Problems
+from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.registry import Registries
 
 
@@ -20,11 +20,11 @@ def check_target(data: DataOptions, train: TrainOptions, problems: Problems) -> 
         problems.add((*place, "stop_at_target"), "there is no target to stop at. Give early_stopping.target.")
 
 
-def check_head(backbone: Selection, problems: Problems) -> None:
+def check_head(backbone: Selection, at: KeyPath, problems: Problems) -> None:
     """A head of no size is none: its form would be dropped in silence."""
     options = backbone.options
     if getattr(options, "head", None) == "mlp" and getattr(options, "embedding_dim", 0) is None:
-        problems.add(("backbone", "head"), "there is no head without a size. Give embedding_dim, or delete this key.")
+        problems.add((*at, "head"), "there is no head without a size. Give embedding_dim, or delete this key.")
 
 
 def check_labels(data: DataOptions, problems: Problems) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nearkin.errors import RecipeError
 from nearkin.recipe.plain_words import describe
-from nearkin.recipe.problems import Problems
+from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.recipe.yaml_text import read_document
 
 KEY = "init_from"
@@ -16,8 +16,8 @@ RECIPE = "recipe.yaml"
 """What a run calls the recipe that it was made from."""
 
 
-def take_init_from(section: Any, problems: Problems) -> tuple[Any, tuple[str, ...]]:
-    """The backbone's section without `init_from`, and the runs it names; what is no text is a problem."""
+def take_init_from(section: Any, at: KeyPath, problems: Problems) -> tuple[Any, tuple[str, ...]]:
+    """The section of the backbone at `at` without `init_from`, and the runs it names; what is no text is a problem."""
     if not isinstance(section, dict) or KEY not in section:
         return section, ()
     rest = {key: value for key, value in section.items() if key != KEY}
@@ -27,14 +27,14 @@ def take_init_from(section: Any, problems: Problems) -> tuple[Any, tuple[str, ..
     twice = sorted({run for run in runs if runs.count(run) > 1}) if not wrong else []
     if wrong or twice:
         told = f"not {describe(wrong[0])}" if wrong else f"and {twice[0]!r} stands there twice"
-        problems.add(("backbone", KEY), f"wants the folder of a run, or a list of several, {told}.")
+        problems.add((*at, KEY), f"wants the folder of a run, or a list of several, {told}.")
         return rest, ()
     return rest, tuple(runs)
 
 
-def with_ancestors(section: Any, runs: Sequence[str], problems: Problems) -> Any:
+def with_ancestors(section: Any, runs: Sequence[str], at: KeyPath, problems: Problems) -> Any:
     """The section with what it leaves out filled in from the first run's own backbone."""
-    inherited, *_ = [_backbone_of(run, problems) for run in runs]
+    inherited, *_ = [_backbone_of(run, (*at, KEY), problems) for run in runs]
     if inherited is None or not isinstance(section, dict):
         return section
     # Another type has other options: then nothing is inherited but the weights, if they fit.
@@ -43,9 +43,16 @@ def with_ancestors(section: Any, runs: Sequence[str], problems: Problems) -> Any
     return {**inherited, **section}
 
 
-def _backbone_of(run: str, problems: Problems) -> Mapping[str, Any] | None:
+def several_there(run: str, count: int) -> str:
+    """Why a run whose backbones stand side by side is no ancestor."""
+    return (
+        f"{run!r} has {count} backbones side by side, and only a run of one backbone can be begun from. List here the "
+        "runs that those began with, as its own recipe does."
+    )
+
+
+def _backbone_of(run: str, where: KeyPath, problems: Problems) -> Mapping[str, Any] | None:
     path = Path(run) / RECIPE
-    where = ("backbone", KEY)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -58,6 +65,9 @@ def _backbone_of(run: str, problems: Problems) -> Mapping[str, Any] | None:
         theirs.raise_any()
     except RecipeError as error:
         problems.add(where, f"the recipe of that run cannot be read: {error}")
+        return None
+    if isinstance(backbone, list):
+        problems.add(where, several_there(run, len(backbone)))
         return None
     if not isinstance(backbone, dict):
         problems.add(where, f"{path} names no backbone.")

@@ -260,15 +260,23 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class BackboneSection:
+    """One backbone as the recipe has it."""
+
+    selection: Selection
+    init_from: tuple[str, ...] = ()
+    """The run whose backbone it begins with, or several, of whose weights it takes the mean."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A validated recipe. `resolved()` in `nearkin.recipe` writes it out in full."""
 
     name: str
     seed: int
     data: DataOptions
-    backbone: Selection
-    init_from: tuple[str, ...]
-    """The run whose backbone this one begins with, or several, of whose weights it takes the mean."""
+    backbones: tuple[BackboneSection, ...]
+    """One, or several side by side."""
     method: Selection
     sampler: Selection
     loss: Selection | None

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BaseModel, Field
 from nearkin.contracts import Kind, Options
 from nearkin.errors import Problem, RecipeError, listing
 from nearkin.recipe.agreement import (
-    check_head,
     check_labels,
     check_loss,
     check_loss_rate,
@@ -20,12 +19,13 @@ from nearkin.recipe.agreement import (
     check_structure,
     check_target,
 )
-from nearkin.recipe.ancestor import take_init_from, with_ancestors
+from nearkin.recipe.backbones import read_backbones
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
 from nearkin.recipe.engine import read_engine
 from nearkin.recipe.model import (
+    BackboneSection,
     DataOptions,
     EmbedOptions,
     IndexOptions,
@@ -129,17 +129,15 @@ class _Reader:
         engine, rest = read_engine(self.data.get("index", {}), self.registries, self.problems)
         index = check_model(IndexOptions, rest, ("index",), self.problems)
         embed = self._section("embed", EmbedOptions) if "embed" in self.data else EmbedOptions()
-        init_from = self._warm_start()
         unknown = self._unknown()
         score, index = read_score(self.data.get("unknown"), index, self.registries, self.problems)
-        backbone, method, sampler = (self._component(kind) for kind in ("backbone", "method", "sampler"))
+        backbones = self._backbones()
+        method, sampler = self._component("method"), self._component("sampler")
         loss = self._component("loss") if self._has_loss else None
         evaluate = [_selection(chosen) for chosen in self._evaluators()]
         compared = _selection(method)
         if not self.settled:
             self._check_agreement(data, method, sampler, loss)
-            if backbone and backbone.selection:
-                check_head(backbone.selection, self.problems)
             if data and train:
                 check_target(data, train, self.problems)
             if train and (not self._has_loss or _selection(loss)):
@@ -152,8 +150,7 @@ class _Reader:
             name=_sure(head).name,
             seed=_sure(head).seed,
             data=_sure(data),
-            backbone=_sure(_selection(backbone)),
-            init_from=init_from,
+            backbones=backbones,
             method=_sure(compared),
             sampler=_sure(_selection(sampler)),
             loss=_selection(loss),
@@ -181,15 +178,11 @@ class _Reader:
             return None
         return check_model(model, self.data[key], (key,), self.problems)
 
-    def _warm_start(self) -> tuple[str, ...]:
-        """The runs whose backbone this one begins with; what its section leaves out is as the first of them has it."""
-        if "backbone" not in self.data:
-            return ()
-        section, runs = take_init_from(self.data["backbone"], self.problems)
-        if runs and not self.settled:
-            section = with_ancestors(section, runs, self.problems)
-        self.data["backbone"] = section
-        return runs
+    def _backbones(self) -> tuple[BackboneSection, ...]:
+        if "backbone" in self.data:
+            return read_backbones(self.data["backbone"], self.registries, self.problems, settled=self.settled)
+        self._missing("backbone")
+        return ()
 
     def _unknown(self) -> UnknownOptions | None:
         rest = other_options(self.data.get("unknown", {}), self.problems)
@@ -198,10 +191,13 @@ class _Reader:
     def _component(self, kind: Kind) -> Chosen | None:
         if kind in self.data:
             return choose(kind, self.data[kind], (kind,), self.registries, self.problems)
+        self._missing(kind)
+        return None
+
+    def _missing(self, kind: Kind) -> None:
         names = self.registries.of(kind).names()
         mend = f"name {a(kind)}, as in {kind}: {{type: {names[0]}}}. There are {listing(names)}." if names else ""
         self.problems.add((kind,), f"missing: {mend or f'no {kind} is registered.'}")
-        return None
 
     def _evaluators(self) -> list[Chosen | None]:
         entries = self.data.get("evaluate", [])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from nearkin.recipe.model import Recipe, Selection
+from nearkin.recipe.model import BackboneSection, Recipe, Selection
 from nearkin.recipe.yaml_text import write_yaml
 
 
@@ -14,7 +15,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "seed": recipe.seed,
         "data": recipe.data.model_dump(mode="json"),
-        "backbone": _section(recipe.backbone) | _warm_start(recipe.init_from),
+        "backbone": _backbones(recipe.backbones),
         "method": _section(recipe.method),
         "sampler": _section(recipe.sampler),
         "loss": _section(recipe.loss) if recipe.loss else None,
@@ -30,6 +31,12 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def to_yaml(recipe: Recipe) -> str:
     """Text that reads back to the same recipe."""
     return write_yaml(resolved(recipe))
+
+
+def _backbones(sections: Sequence[BackboneSection]) -> Any:
+    """One as a section, several as a list of them."""
+    written = [_section(one.selection) | _warm_start(one.init_from) for one in sections]
+    return written[0] if len(written) == 1 else written
 
 
 def _warm_start(runs: tuple[str, ...]) -> dict[str, Any]:

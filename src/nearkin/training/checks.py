@@ -86,5 +86,5 @@ def check_embedding(model: Model, images: FloatArray, registries: Registries) ->
     """Embed an image before the first step, so that a backbone of another size than it says is found out now."""
     made, wanted = model.embed_tensor(images).shape, (len(images), model.embedding_dim)
     if made != wanted:
-        name = registries.of("backbone").get(model.blueprint.backbone.type).qualified
-        raise PluginError(f"the backbone {name} made embeddings of shape {made}; it says {wanted}.")
+        kinds = dict.fromkeys(registries.of("backbone").get(one.type).qualified for one in model.blueprint.backbones)
+        raise PluginError(f"the backbone {' + '.join(kinds)} made embeddings of shape {made}; it says {wanted}.")

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from nearkin.contracts import Backbone
 from nearkin.errors import UsageError
 from nearkin.model import Model
 from nearkin.recipe.model import OptimizerOptions, ScheduleOptions
+from nearkin.side_by_side import trunk_of
 
 
 def rate_factor(step: int, total: int, options: ScheduleOptions) -> float:
@@ -49,12 +49,6 @@ def parameter_groups(model: Model, options: OptimizerOptions) -> list[dict[str, 
         if parameter.requires_grad:
             groups.setdefault((own.get(id(parameter)) or options.lr) / options.lr, []).append(parameter)
     return [{"params": parameters, "share": share} for share, parameters in groups.items() if parameters]
-
-
-def trunk_of(backbone: Backbone) -> nn.Module:
-    """All of a backbone but its projection head, if it tells the two apart by a `trunk`."""
-    trunk: nn.Module = getattr(backbone, "trunk", backbone)  # type: ignore[arg-type]  # a Protocol, and a torch module
-    return trunk
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

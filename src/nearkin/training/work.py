@@ -34,7 +34,7 @@ from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, uncalibrated_notes
 from nearkin.training.kornia_layers import kornia_layers
 from nearkin.training.trainer import Outcome, Trainer
-from nearkin.training.warm_start import Ancestor
+from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch
 
 FoldTrainer: TypeAlias = Callable[[Recipe, RunFolder, Watch], Sequence[Index]]
@@ -88,10 +88,9 @@ class Work:
             train, seed = dataset.items["train"], recipe.seed if recipe.data.seed is None else recipe.data.seed
             refuse_parted_copies(train, store.digests(train), recipe.unknown.n_folds, seed)
         notes = [*dataset.notes(), *store.copies(dataset), *uncalibrated_notes(recipe, registries, dataset)]
-        if recipe.init_from:
-            ancestor = Ancestor.of(*recipe.init_from)
-            ancestor.refuse_seen(dataset, store)
-            notes += ancestor.give(model)
+        warm_start = WarmStart.of(recipe)
+        warm_start.refuse_seen(dataset, store)
+        notes += warm_start.give(model)
         check_embedding(model, store.images(dataset.items["train"][:2]), registries)
         for note in notes:
             watch.message(note)
