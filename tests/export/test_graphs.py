@@ -20,7 +20,7 @@ from nearkin.training.watch import Watch
 RECIPE = """\
 name: tiny
 data: {source: digits, known: ["0", "1"], shots: 4, select: 4, calibrate: 10, test: 5}
-backbone: {type: BACKBONE}
+backbone: BACKBONE
 method: {type: embedding}
 loss: {type: contrastive}
 sampler: {type: balanced_pairs, pairs: 8}
@@ -28,13 +28,13 @@ train: {steps: 3}
 evaluate: [{type: clusters}]
 """
 BACKBONES = (
-    "conv4, width: 8",
-    "resnet12, width: 8, image_size: 32",
-    "efficientnet_lite0, image_size: 32, embedding_dim: 16, head: mlp, normalize: true",
+    "{type: conv4, width: 8}",
+    "{type: resnet12, width: 8, image_size: 32}",
+    "[{type: conv2}, {type: efficientnet_lite0, image_size: 32, embedding_dim: 16, head: mlp, normalize: true}]",
 )
 
 
-@pytest.fixture(scope="module", params=BACKBONES, ids=lambda section: section.split(",")[0])
+@pytest.fixture(scope="module", params=BACKBONES, ids=("conv4", "resnet12", "efficientnet_lite0 beside conv2"))
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
     folder = tmp_path_factory.mktemp("run")
     (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", request.param))

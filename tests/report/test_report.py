@@ -30,6 +30,8 @@ sampler: {type: balanced_pairs, pairs: 4}
 train: {steps: 4, early_stopping: {every: 1, target: 1.0}}
 evaluate: [{type: clusters, resamples: 20}, {type: open_set, resamples: 20}, {type: n_way_exam, n_way: 500}]
 """
+ALONE = "{type: conv2, image_size: 16, width: 4, embedding_dim: 4}"
+BESIDE = "[{init_from: BASE}, {type: conv4, image_size: 20, width: 2}]"
 VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 
 
@@ -53,7 +55,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
-    """On images of two classes and one that is unknown, one class named to break a page."""
+    """On images of two classes and one that is unknown, one class named to break a page; with two backbones."""
     folder = tmp_path_factory.mktemp("report")
     rng = np.random.default_rng(0)
     lines = ["path,label"]
@@ -66,7 +68,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
             quoted = label.replace('"', '""')
             lines.append(f'{name},"{quoted}"')
     (folder / "manifest.csv").write_text("\n".join(lines))
-    (folder / "recipe.yaml").write_text(RECIPE.replace("DATA", str(folder)).replace("EVIL", f"'{EVIL}'"))
+    recipe = RECIPE.replace("DATA", str(folder)).replace("EVIL", f"'{EVIL}'")
+    (folder / "base.yaml").write_text(recipe.replace("name: shown", "name: base"))
+    base = nearkin.train(folder / "base.yaml", runs=folder / "runs", watch=Watch())
+    (folder / "recipe.yaml").write_text(recipe.replace(ALONE, BESIDE.replace("BASE", str(base.path))))
     made = nearkin.train(folder / "recipe.yaml", runs=folder / "runs", watch=Watch())
     nearkin.evaluate(made, watch=Watch())
     return nearkin.load_run(made.path)
@@ -97,6 +102,12 @@ def test_every_figure_stands_in_it_in_every_view(run: nearkin.Run, written: Path
                 assert figure["name"] in text
                 assert figure_text(figure) in text, (evaluator, view, figure["name"])
         assert all(figure["note"] in text for figure in by_view["model"] if figure["value"] is None)
+
+
+def test_it_names_every_backbone_and_what_it_began_with(run: nearkin.Run, written: Path) -> None:
+    text = Page(written).text
+    assert "backbone conv2 beside conv4." in text
+    assert f"conv2 began with the backbone of {run.recipe.backbones[0].init_from[0]}." in text
 
 
 def test_names_are_text_and_never_markup(written: Path) -> None:

@@ -100,7 +100,7 @@ def card(run: Run, repo: str) -> str:
     ]
     return CARD.format(
         name=run.recipe.name,
-        backbone=" + ".join(section.selection.type for section in run.recipe.backbones),
+        backbone=" beside ".join(section.selection.type for section in run.recipe.backbones),
         method=run.recipe.method.type,
         classes=", ".join(f"`{label}`" for label in run.model.blueprint.classes),
         repo=repo,

@@ -32,11 +32,16 @@ def take_init_from(section: Any, at: KeyPath, problems: Problems) -> tuple[Any, 
     return rest, tuple(runs)
 
 
-def with_ancestors(section: Any, runs: Sequence[str], at: KeyPath, problems: Problems) -> Any:
-    """The section with what it leaves out filled in from the first run's own backbone."""
+def with_ancestors(
+    section: dict[str, Any], runs: Sequence[str], at: KeyPath, problems: Problems
+) -> dict[str, Any] | None:
+    """The section with what it leaves out filled in from the first run's own backbone.
+
+    `None` where that cannot be read and the section names no type of its own: there is nothing more to say of it.
+    """
     inherited, *_ = [_backbone_of(run, (*at, KEY), problems) for run in runs]
-    if inherited is None or not isinstance(section, dict):
-        return section
+    if inherited is None:
+        return section if "type" in section else None
     # Another type has other options: then nothing is inherited but the weights, if they fit.
     if section.get("type", inherited.get("type")) != inherited.get("type"):
         return section

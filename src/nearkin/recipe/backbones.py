@@ -39,6 +39,8 @@ def _backbone(
     section, runs = take_init_from(said, at, problems)
     if runs and not settled:
         section = with_ancestors(section, runs, at, problems)
+        if section is None:
+            return None
     chosen = choose("backbone", section, at, registries, problems)
     if chosen is None or chosen.selection is None:
         return None

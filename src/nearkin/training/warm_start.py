@@ -91,8 +91,10 @@ def _head(
     layer = ancestor.layer
     if not isinstance(backbone, Network) or isinstance(backbone.head, nn.Identity) or "head.weight" in taken:
         return {}, ()
+    if "head.weight" in ancestor.weights:
+        return {}, (f"its own head has {len(ancestor.weights['head.weight'])} dimensions",)
     if layer.why_not or not layer.weights:
-        return {}, (layer.why_not or "it has no classifier's layer on bare features, which could be the head",)
+        return {}, (layer.why_not or "it has neither a head nor a classifier's layer that could be one",)
     if not isinstance(backbone.head, nn.Linear):
         return {}, ("its classifier's layer can only be a linear head",)
     if set(ancestor.weights) != set(taken) or layer.weights["head.weight"].shape[1] != backbone.head.in_features:
