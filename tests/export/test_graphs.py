@@ -34,7 +34,7 @@ BACKBONES = (
 )
 
 
-@pytest.fixture(scope="module", params=BACKBONES, ids=("conv4", "resnet12", "efficientnet_lite0 beside conv2"))
+@pytest.fixture(scope="module", params=BACKBONES, ids=("conv4", "resnet12", "conv2 beside efficientnet_lite0"))
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
     folder = tmp_path_factory.mktemp("run")
     (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", request.param))
@@ -65,13 +65,13 @@ def test_torch_export_gives_the_runs_embeddings_at_any_batch_size(run: nearkin.R
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> nearkin.Run:
     folder = tmp_path_factory.mktemp("small")
-    (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16"))
+    (folder / "tiny.yaml").write_text(RECIPE.replace("BACKBONE", "{type: conv2, width: 4, image_size: 16}"))
     return nearkin.train(folder / "tiny.yaml", runs=folder / "runs", watch=Watch())
 
 
 def test_several_looks_at_an_image_are_inside_the_graph(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(
-        RECIPE.replace("BACKBONE", "conv2, width: 4, image_size: 16").replace(
+        RECIPE.replace("BACKBONE", "{type: conv2, width: 4, image_size: 16}").replace(
             "shots", "contrast: {type: percentile}, shots"
         )
         + "embed: {views: 3, warp: {degrees: 10}}\n"
