@@ -18,6 +18,7 @@ from nearkin.errors import DataError, UsageError
 from nearkin.making import make, make_backbone
 from nearkin.model import Model, build_model, load_model
 from nearkin.recipe.model import OptimizerOptions, Selection
+from nearkin.recipe.space import FeaturesPart
 from nearkin.side_by_side import Fitted, SideBySide, common_input, members_of
 from nearkin.testing import BackboneContract
 from nearkin.training.frozen import always_the_same
@@ -160,6 +161,19 @@ def test_only_where_all_are_frozen_is_an_image_embedded_once() -> None:
     assert not always_the_same(make_backbone([frozen[0], SMALL], BUILD, REGISTRIES).train())  # type: ignore[attr-defined]
 
 
-def test_the_stages_are_those_of_the_first() -> None:
-    net = model(SMALL, LARGE)
-    assert len(net.backbone.stages) == len(members_of(net.backbone)[0].stages) == 2  # type: ignore[attr-defined]
+@pytest.mark.parametrize("weights", ["initial", "trained"])
+def test_the_outlier_score_looks_at_the_stages_of_the_first(weights: Any) -> None:
+    part = FeaturesPart(type="features", stages=(1, 2), weights=weights)
+    parts = selection("method", "embedding"), selection("loss", "contrastive")
+    net = build_model(Blueprint(0, ("a", "b"), (SMALL, LARGE), *parts, space=(part,)), REGISTRIES).eval()
+    found = net.embed_both(images())
+    with torch.no_grad():
+        one = net.backbone.members[0].fit(torch.from_numpy(images()))  # type: ignore[attr-defined]
+        stages = members_of(net.backbone)[0].stages  # type: ignore[attr-defined]
+        first = stages[0]((one - 0.5) / 0.5)
+        by_hand = torch.cat([first.mean(dim=(2, 3)), stages[1](first).mean(dim=(2, 3))], dim=1)
+    assert found.space == pytest.approx(by_hand.numpy(), abs=1e-6)
+    np.testing.assert_array_equal(found.vectors, net.embed_tensor(images()))
+    kept = [name for name in net.state_dict() if name.startswith("space.kept.")]
+    assert bool(kept) == (weights == "initial")
+    assert not [name for name in kept if "head" in name], "of the other one nothing is kept"

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from nearkin.contracts import Backbone
 from nearkin.errors import UsageError
+from nearkin.side_by_side import staged
 from nearkin.spaces import tapped
 
 TURNS = 4
@@ -35,7 +36,7 @@ class RotationTask(nn.Module):
         turns = torch.randint(TURNS, (len(images),), device=images.device)
         turned = torch.stack([torch.rot90(image, int(k), (1, 2)) for image, k in zip(images, turns, strict=True)])
         with tapped(backbone, [self.last]) as found:
-            backbone(turned)
+            staged(backbone)(turned)
         with torch.autocast(images.device.type, enabled=False):
             return self.weight * F.cross_entropy(self.head(found[self.last]), turns)
 

@@ -34,8 +34,8 @@ class SideBySide(nn.Module):
 
     @property
     def stages(self) -> Sequence[nn.Module]:
-        """The first member's: none where it names none."""
-        return cast(Sequence[nn.Module], getattr(members_of(self)[0], "stages", ()))
+        """The first member's."""
+        return cast(Fitted, self.members[0]).stages
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d)."""
@@ -55,6 +55,11 @@ class Fitted(nn.Module):
         shape = (1, self.wanted.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(self.wanted.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(self.wanted.std).view(shape), persistent=False)
+
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        """The backbone's: none where it names none."""
+        return cast(Sequence[nn.Module], getattr(self.backbone, "stages", ()))
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) in [0, 1] -> (b, d)."""
@@ -102,6 +107,11 @@ def members_of(backbone: Backbone) -> Sequence[Backbone]:
     if not isinstance(backbone, SideBySide):
         return [backbone]
     return [cast(Fitted, member).backbone for member in backbone.members]
+
+
+def staged(backbone: Backbone) -> nn.Module:
+    """What of a backbone must run, on the same images, for its stages to speak: of several side by side the first."""
+    return backbone.members[0] if isinstance(backbone, SideBySide) else cast(nn.Module, backbone)
 
 
 def trunk_of(backbone: Backbone) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nearkin.contracts import Backbone
 from nearkin.errors import DataError, PluginError
 from nearkin.recipe.space import FeaturesPart, SpacePart
+from nearkin.side_by_side import staged
 
 
 class OutlierSpace(nn.Module):
@@ -25,7 +26,7 @@ class OutlierSpace(nn.Module):
         self._stages = {name: self._wanted(name) for name in ("trained", "initial", "pretrained")}
         _check_stages(self.parts, backbone)
         kept = [name for name in ("initial", "pretrained") if self._stages[name]]
-        self.kept = nn.ModuleDict({name: copy.deepcopy(cast(nn.Module, backbone)) for name in kept})
+        self.kept = nn.ModuleDict({name: copy.deepcopy(staged(backbone)) for name in kept})
         self.kept.requires_grad_(False).eval()
         self._widths = self._measured(backbone)
 
@@ -36,7 +37,7 @@ class OutlierSpace(nn.Module):
     def begins(self, backbone: Backbone) -> None:
         """This is the backbone before the first step."""
         if "initial" in self.kept:
-            self.kept["initial"].load_state_dict(cast(nn.Module, backbone).state_dict())
+            self.kept["initial"].load_state_dict(staged(backbone).state_dict())
 
     def train(self, mode: bool = True) -> OutlierSpace:
         """What is kept stays as in evaluation."""
