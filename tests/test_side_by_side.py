@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import nearkin
 from nearkin.blueprint import Blueprint
-from nearkin.contracts import Backbone, Build, InputSpec
+from nearkin.contracts import Backbone, Build, InputSpec, Pairs
 from nearkin.data.images import fit
 from nearkin.errors import DataError, UsageError
 from nearkin.making import make, make_backbone
@@ -121,6 +121,12 @@ def test_an_error_says_which_of_them_it_is_about() -> None:
         make_backbone([SMALL, selection("backbone", "conv2", freeze=7)], BUILD, REGISTRIES)
 
 
+def test_two_that_begin_at_random_differ() -> None:
+    first, second = members_of(make_backbone([SMALL, SMALL], BUILD, REGISTRIES))
+    made = [member.blocks[0][0].weight for member in (first, second)]  # type: ignore[attr-defined]
+    assert not made[0].equal(made[1])
+
+
 def test_a_plugins_backbone_needs_no_more_than_the_protocol() -> None:
     pair = SideBySide([Plain(spec(24)), make(SMALL, BUILD, REGISTRIES, wants=())])
     assert pair.stages == ()
@@ -177,3 +183,17 @@ def test_the_outlier_score_looks_at_the_stages_of_the_first(weights: Any) -> Non
     kept = [name for name in net.state_dict() if name.startswith("space.kept.")]
     assert bool(kept) == (weights == "initial")
     assert not [name for name in kept if "head" in name], "of the other one nothing is kept"
+
+
+def test_the_task_of_turns_is_the_firsts_alone() -> None:
+    parts = selection("method", "embedding"), selection("loss", "contrastive")
+    net = build_model(Blueprint(0, ("a", "b"), (SMALL, LARGE), *parts, rotation=0.5), REGISTRIES).train()
+    ran: list[int] = []
+    for place, member in enumerate(net.backbone.members):  # type: ignore[attr-defined]
+        member.register_forward_hook(lambda module, given, made, place=place: ran.append(place))
+    labels, pairs = (
+        torch.tensor([0, 0, 1]),
+        (torch.tensor([0]), torch.tensor([1]), torch.tensor([0]), torch.tensor([2])),
+    )
+    net(torch.from_numpy(images()), labels, Pairs(*pairs))
+    assert ran == [0, 1, 0]

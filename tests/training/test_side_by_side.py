@@ -14,8 +14,11 @@ from PIL import Image
 from safetensors.torch import load
 
 import nearkin
+from nearkin.blueprint import Blueprint
 from nearkin.errors import DataError, RecipeError, UsageError
+from nearkin.model import Model, build_model
 from nearkin.recipe import read_recipe
+from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch
 
 DATA = 'source: digits, known: ["0", "1", "2"], select: 4, calibrate: 10, test: 12, held_out_seed: 0'
@@ -158,25 +161,19 @@ def test_a_list_that_cannot_be_meant_is_a_problem_with_its_place(
         trained(written(bases, PLAIN.replace("{type: conv2, image_size: 16, width: 8}", section)), tmp_path)
 
 
-def test_two_that_begin_at_random_differ(tmp_path: Path) -> None:
-    two = "[{type: conv2, image_size: 16, width: 4}, {type: conv2, image_size: 16, width: 4}]"
-    run = trained(
-        PLAIN.replace("{type: conv2, image_size: 16, width: 8}", two).replace("steps: 10", "steps: 1"), tmp_path
-    )
-    made = weights(run)
-    assert not made["backbone.members.0.backbone.blocks.0.0.weight"].equal(
-        made["backbone.members.1.backbone.blocks.0.0.weight"]
-    )
-
-
 def test_no_run_begins_from_several_at_once(pair: nearkin.Run, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="has 2 backbones side by side"):
         trained(PLAIN.replace("type: conv2, image_size: 16, width: 8", f"init_from: {pair.path}"), tmp_path)
 
 
-ALONE = PLAIN.replace("type: conv2, image_size: 16, width: 8", "init_from: ONE, SECTION").replace(
-    "name: base", "name: warm"
-)
+def begun(folder: Path, section: str) -> tuple[str, Model]:
+    """What is said of a backbone that begins with another run's, and the model before its first step."""
+    (folder / "warm.yaml").write_text(PLAIN.replace("type: conv2, image_size: 16, width: 8", section))
+    registries = nearkin.load_registries(entry_points=False)
+    recipe = read_recipe(folder / "warm.yaml", registries)
+    model = build_model(Blueprint.of(recipe, ("0", "1", "2")), registries)
+    [said] = WarmStart.of(recipe).give(model)
+    return said, model
 
 
 @pytest.mark.parametrize(
@@ -189,25 +186,29 @@ ALONE = PLAIN.replace("type: conv2, image_size: 16, width: 8", "init_from: ONE, 
 def test_a_head_that_is_not_the_layer_begins_anew_and_the_line_says_why(
     bases: Any, tmp_path: Path, section: str, why: str
 ) -> None:
-    messages: list[str] = []
-    trained(written(bases, ALONE.replace("SECTION", section)), tmp_path, messages)
-    [said] = [message for message in messages if message.startswith("backbone from")]
+    said, _ = begun(tmp_path, f"init_from: {bases[0].path}, {section}")
     assert "begin anew: head." in said
     assert said.endswith(f"({why}).")
 
 
 def test_a_head_that_begins_at_random_is_not_frozen(bases: Any, tmp_path: Path) -> None:
-    frozen = ALONE.replace("SECTION", "embedding_dim: 2, freeze: everything")
     with pytest.raises(UsageError, match=r"head.weight, head.bias would begin at random and never learn.*3 classes"):
-        trained(written(bases, frozen), tmp_path)
+        begun(tmp_path, f"init_from: {bases[0].path}, embedding_dim: 2, freeze: everything")
 
 
 def test_a_layer_on_normalised_features_is_no_head(tmp_path: Path) -> None:
-    unit = trained(PLAIN.replace("width: 8", "width: 8, normalize: true"), tmp_path)
-    messages: list[str] = []
-    trained(ALONE.replace("ONE", str(unit.path)).replace("SECTION", "embedding_dim: 3"), tmp_path, messages)
-    [said] = [message for message in messages if message.startswith("backbone from")]
+    unit = trained(PLAIN.replace("width: 8", "width: 8, normalize: true").replace("steps: 10", "steps: 1"), tmp_path)
+    said, model = begun(tmp_path, f"init_from: {unit.path}, embedding_dim: 3, normalize: softmax")
     assert said.endswith("(its classifier's layer is no head: it stands on normalised features).")
+    assert not model.state_dict()["backbone.head.weight"].equal(weights(unit)["method.layer.weight"])
+
+
+def test_of_several_bases_the_head_is_the_mean_of_their_layers(bases: Any, tmp_path: Path) -> None:
+    other = trained(PLAIN.replace("type: conv2, image_size: 16, width: 8", f"init_from: {bases[0].path}"), tmp_path)
+    said, model = begun(tmp_path, f"init_from: [{bases[0].path}, {other.path}], embedding_dim: 3")
+    assert said.endswith("its classifier's layer is the projection head (0, 1, 2); nothing begins anew.")
+    layers = [weights(run)["method.layer.weight"] for run in (bases[0], other)]
+    torch.testing.assert_close(model.state_dict()["backbone.head.weight"], (layers[0] + layers[1]) / 2)
 
 
 def test_the_format_is_written_only_where_it_is_needed(bases: Any, pair: nearkin.Run) -> None:
