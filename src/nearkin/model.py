@@ -18,6 +18,7 @@ from nearkin.blueprint import Blueprint, described, plain
 from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
+from nearkin.discriminant import discriminated
 from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
@@ -157,8 +158,11 @@ class Model(nn.Module):
     def compare(self, queries: FloatArray, support: FloatArray, support_labels: IntArray) -> FloatArray:
         """(q, d), (s, d) transformed, (s,) codes 0..c-1 -> (q, c) scores by the method's rule, higher is closer."""
         device = next(self.parameters()).device
-        given = (torch.from_numpy(part).to(device) for part in (queries, support, support_labels))
-        return cast(FloatArray, self.method.compare(*given).cpu().numpy())
+        asked, given, codes = (torch.from_numpy(part).to(device) for part in (queries, support, support_labels))
+        embed = self.blueprint.embed
+        if embed.discriminant is not None:
+            asked, given = discriminated(asked, given, codes, views=embed.views, ridge=embed.discriminant)
+        return cast(FloatArray, self.method.compare(asked, given, codes).cpu().numpy())
 
     def embed(self, images: Sequence[Any]) -> Embedded:
         """Paths, PIL images or arrays -> their embeddings, as the index takes them. All bad images are told at once."""

@@ -229,11 +229,17 @@ class EmbedOptions(Options):
     join: Literal["mean", "concat"] = "mean"
     """`mean`: the views' embeddings averaged. `concat`: side by side and scaled, so that a distance is the mean of
     the views' (l1, cosine, the square of l2); the embedding is so many times as long."""
+    discriminant: Annotated[float, Field(gt=0)] | None = None
+    """With `concat`: where classes are told by a few images of each (`episodes`), what the views of those images
+    differ in counts less: linear discriminant analysis, with this share of the mean scatter added to every direction.
+    1 is a good start. The index compares without it."""
 
     @model_validator(mode="after")
     def _warped_where_several(self) -> EmbedOptions:
         if (self.views > 1) != (self.warp is not None):
             raise ValueError("several views need a warp, and one has none: give both views and warp, or neither")
+        if self.discriminant is not None and (self.views == 1 or self.join != "concat"):
+            raise ValueError("discriminant needs the views apart: give several views and join: concat, or leave it out")
         return self
 
 
