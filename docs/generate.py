@@ -9,6 +9,7 @@ from typing import Any
 
 from nearkin import load_registries
 from nearkin.cli.look import describe, described_parts
+from nearkin.components.losses import exclusions
 from nearkin.contracts import Component, Kind, Options
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe import contrast, model, preparation, space, unknown_options
@@ -74,6 +75,16 @@ def loss_lines() -> Iterator[str]:
         yield from [f"**`{part['name']}`**: {part['summary']}", ""]
         yield from option_table({"properties": part["options"], "required": part["required"]})
         yield ""
+    yield from _exclusions()
+
+
+def _exclusions() -> Iterator[str]:
+    yield from ["## What of the library is left out", "", "| class, or argument of any | because |", "|---|---|"]
+    for name, reason in {**exclusions.CLASSES, **exclusions.ARGUMENTS}.items():
+        yield f"| `{name}` | {reason} |"
+    for (owner, name), reason in exclusions.PLACES.items():
+        yield f"| `{name}` in `{owner}` | {reason} |"
+    yield ""
 
 
 def component_lines(kind: Kind) -> Iterator[str]:

@@ -24,7 +24,7 @@ from tests.conftest import write_soaked
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ("quickstart", "recipes", "choosing", "write-a-plugin", "query-the-index")
+PAGES = ("quickstart", "recipes", "choosing", "write-a-plugin", "query-the-index", "evaluate")
 BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)```", re.DOTALL)
 needs_siamese = pytest.mark.skipif(
     "siamese" not in load_registries().method.names(),

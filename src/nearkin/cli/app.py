@@ -147,6 +147,20 @@ def choose_space(
 
 
 @app.command()
+def reproduce(
+    run: Path,
+    tolerance: Annotated[float, typer.Option(help="The largest difference allowed in any number.")] = 0.0,
+    runs: Annotated[Optional[Path], typer.Option("--runs", help="Where the new run goes. Left out: beside it.")] = None,  # noqa: UP045
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Train a run again from its recipe, and compare weights, metrics and figures; 1 where they differ."""
+    from nearkin.cli import experiment
+
+    experiment.reproduce(run, tolerance=tolerance, runs=runs, plugins=plugin or [], as_json=as_json)
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Finished runs; the others less the first.")],
     seed: Annotated[Optional[int], typer.Option(help="Draws the questions. Left out: the first run's.")] = None,  # noqa: UP045

@@ -1,4 +1,4 @@
-"""The commands that measure or train more than once: compare, and train with several recipes or seeds."""
+"""The commands that measure or train more than once: compare, reproduce, train with several recipes or seeds."""
 
 from __future__ import annotations
 
@@ -29,6 +29,32 @@ def compare(runs: Sequence[Path], *, seed: int | None, plugins: Sequence[Path], 
         show.print_json(result)
     else:
         print_comparison(result)
+
+
+def reproduce(run: Path, *, tolerance: float, runs: Path | None, plugins: Sequence[Path], as_json: bool) -> None:
+    """`nearkin reproduce`; `WorkFailed` where it is not reproduced."""
+    from nearkin.experiments import reproduce as reproduce_run
+
+    result = reproduce_run(run, tolerance=tolerance, runs=runs, plugin_files=plugins)
+    if as_json:
+        show.print_json(result)
+    else:
+        print_reproduction(result)
+    if not result["reproduced"]:
+        why = "; what else differs is listed above" if result["differs"] else ""
+        raise WorkFailed(f"{run}: not reproduced within {tolerance:g}{why}. The new run is {result['again']}.")
+
+
+def print_reproduction(result: dict[str, Any]) -> None:
+    """One row a part, then the circumstances that are others now; the last line is the new run's folder."""
+    rows = []
+    for name, part in result["parts"].items():
+        largest = "no counterpart" if part["largest"] is None else f"{part['largest']:.3g}"
+        rows.append([name, largest, str(part["compared"]), part["where"]])
+    show.print_table(["part", "largest difference", "numbers", "where"], rows)
+    for name, both in result["differs"].items():
+        print(f"{name} differ: was {both['was']}, now {both['now']}")
+    print(result["again"])
 
 
 def print_comparison(result: dict[str, Any]) -> None:

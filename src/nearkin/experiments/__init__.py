@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nearkin.experiments.comparison import compare
 from nearkin.experiments.repeat import Repeated, repeat
+from nearkin.experiments.reproduction import reproduce
 from nearkin.experiments.spaces import choose_space
 from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep, resume_sweep, sweep
@@ -17,6 +18,7 @@ __all__ = [
     "compare",
     "mean_over",
     "repeat",
+    "reproduce",
     "resume_sweep",
     "sweep",
     "table",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from nearkin.data import ImageStore, Item
 from nearkin.errors import UsageError, listing
+from nearkin.files import sha256
 from nearkin.model import DESCRIPTION, WEIGHTS
 from nearkin.recipe.ancestor import several_there
 from nearkin.recipe.preparation import Preparation
@@ -48,6 +50,8 @@ class Ancestor:
     preparation: Preparation
     trained_on: frozenset[str]
     trained_groups: frozenset[str]
+    digests: Mapping[str, str]
+    """Run -> the hash of its weights file; of a mean, of each."""
 
     @classmethod
     def of(cls, *runs: str) -> Ancestor:
@@ -57,7 +61,13 @@ class Ancestor:
 
     @classmethod
     def _read(cls, run: str) -> Ancestor:
-        bundle = RunFolder(run).read()
+        folder = RunFolder(run)
+        if not folder.path.is_dir():
+            raise UsageError(
+                f"backbone.init_from: there is no run {run!r} (seen from {Path.cwd()}), and the first weights come "
+                "from it. Put it back, or work in the folder that its path begins in."
+            )
+        bundle = folder.read()
         if bundle.meta.get("state") != "finished":
             raise UsageError(f"backbone.init_from: {run} is not finished. 'nearkin train --resume {run}' continues it.")
         said = json.loads(bundle.files[DESCRIPTION])
@@ -66,7 +76,8 @@ class Ancestor:
         tensors = load(bundle.files[WEIGHTS])
         weights = {name.removeprefix(PREFIX): t for name, t in tensors.items() if name.startswith(PREFIX)}
         seen = frozenset(said["trained_on"]), frozenset(said.get("trained_groups", ()))
-        return cls(run, weights, layer_of(said, tensors), said["input"], Preparation.described(said), *seen)
+        digests = {run: sha256(bundle.files[WEIGHTS])}
+        return cls(run, weights, layer_of(said, tensors), said["input"], Preparation.described(said), *seen, digests)
 
     def saw(self, items: Sequence[Item], store: ImageStore) -> list[str]:
         """Keys of the items that trained it, or are of a group that did."""
@@ -100,6 +111,7 @@ def mean_of(ancestors: Sequence[Ancestor]) -> Ancestor:
         preparation=first.preparation,
         trained_on=frozenset().union(*(one.trained_on for one in ancestors)),
         trained_groups=frozenset().union(*(one.trained_groups for one in ancestors)),
+        digests={run: digest for one in ancestors for run, digest in one.digests.items()},
     )
 
 

@@ -49,6 +49,11 @@ class WarmStart:
             model.begins()
         return told
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Each run that one begins with -> the hash of its weights file."""
+        return {run: digest for one in self.ancestors if one for run, digest in one.digests.items()}
+
     def seen(self, items: Sequence[Item], store: ImageStore) -> dict[str, list[str]]:
         """What each ancestor was trained on of these items: run -> keys; runs that saw none of them are left out."""
         found = {ancestor.run: ancestor.saw(items, store) for ancestor in self.ancestors if ancestor}

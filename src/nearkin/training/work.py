@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +54,8 @@ class Work:
     model: Model
     store: ImageStore
     sampler: Sampler
+    ancestors: Mapping[str, str]
+    """Each run that a backbone begins with -> the hash of its weights file."""
     folds: FoldTrainer | None = None
     fold_indexes: Sequence[Index] = ()
 
@@ -95,7 +97,8 @@ class Work:
         for note in notes:
             watch.message(note)
         sampler = make_sampler(recipe, registries, training, model)
-        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler, folds)
+        begun = warm_start.digests
+        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler, begun, folds)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the circumstances."""
@@ -105,6 +108,7 @@ class Work:
             "seed": self.recipe.seed,
             "device": self.accelerator.device.type,
             "processes": self.accelerator.num_processes,
+            "ancestors": dict(self.ancestors),
             "data": self.store.fingerprint(self.dataset),
             "classes": list(self.dataset.classes),
             "images": {split: len(items) for split, items in self.dataset.items.items()},

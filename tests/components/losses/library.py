@@ -126,9 +126,9 @@ def value(loss: nn.Module, draw: int, structure: Any = None) -> tuple[float, Ten
     return float(made.detach()), gradient
 
 
-def values(library: str, structure: Any = None, **arguments: Any) -> list[float]:
+def values(library: str, structure: Any = None, *, draws: int = DRAWS, **arguments: Any) -> list[float]:
     """The loss over several draws, each time made anew: some remember what they saw."""
-    return [value(make("loss", library, **arguments), draw, structure)[0] for draw in range(DRAWS)]
+    return [value(make("loss", library, **arguments), draw, structure)[0] for draw in range(draws)]
 
 
 def differ(some: list[float], others: list[float]) -> bool:
@@ -227,7 +227,7 @@ def loss_entry(name: str) -> Entry:
     def run(**arguments: Any) -> list[float]:
         if isinstance(arguments.get("reducer"), reducers.ClassWeightedReducer):
             _refuse_matrices(library)
-        return values(library, **arguments)
+        return values(library, draws=1, **arguments)
 
     slots = {"distance": Slot("distance", distances_of(run), default_of("distance", plain.distance))}
     if name in SIMILARITY_OF_ITS_OWN:
