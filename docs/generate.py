@@ -22,12 +22,15 @@ SECTIONS: dict[str, type[Options]] = {
     "data.contrast: {type: percentile}": contrast.PercentileOptions,
     "data.contrast: {type: clahe}": contrast.ClaheOptions,
     "data.crop": preparation.CropOptions,
+    "data.extra_classes": model.ExtraClassesOptions,
     "train": model.TrainOptions,
     "train.optimizer": model.OptimizerOptions,
     "train.schedule": model.ScheduleOptions,
     "train.early_stopping": model.EarlyStoppingOptions,
     "train.augment": model.AugmentOptions,
+    "train.augment.kornia, each": model.KorniaOptions,
     "embed": model.EmbedOptions,
+    "embed.warp": model.WarpOptions,
     "index": model.IndexOptions,
     "unknown": unknown_options.UnknownOptions,
     "unknown.space: {type: features}": space.FeaturesSpace,
@@ -36,12 +39,17 @@ SECTIONS: dict[str, type[Options]] = {
 
 
 TYPE_WORDS = {
-    "array": "list of text",
     "boolean": "true or false",
     "integer": "whole number",
     "null": "null",
     "number": "number",
     "string": "text",
+}
+PLURALS = {
+    "text": "text",
+    "number": "numbers",
+    "whole number": "whole numbers",
+    "list of whole numbers": "lists of whole numbers",
 }
 
 
@@ -112,8 +120,14 @@ def option_table(schema: dict[str, Any]) -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for name, said in properties.items():
-        meaning = said.get("description", "").replace("\n", " ").replace("|", "\\|")
+        meaning = (said.get("description") or _section_said(said, schema)).replace("\n", " ").replace("|", "\\|")
         yield f"| `{name}` | {type_words(said)} | {default_words(name, said, schema)} | {meaning} |"
+
+
+def _section_said(said: dict[str, Any], schema: dict[str, Any]) -> str:
+    """What a section is for, in the words of its own model."""
+    refs = [one["$ref"] for one in (said, *said.get("anyOf", ())) if "$ref" in one]
+    return str(schema["$defs"][refs[0].rpartition("/")[2]]["description"]) if refs else ""
 
 
 def type_words(said: dict[str, Any]) -> str:
@@ -128,7 +142,18 @@ def type_words(said: dict[str, Any]) -> str:
         return f"`{said['const']}`"
     if "$ref" in said:
         return "a section"
+    if said.get("type") == "array":
+        return _list_words(said)
     return TYPE_WORDS.get(said.get("type", ""), "anything")
+
+
+def _list_words(said: dict[str, Any]) -> str:
+    """A list by what stands in it; `prefixItems` are two of a kind, from and to."""
+    inside = type_words(said["prefixItems"][0] if "prefixItems" in said else said.get("items", {}))
+    several = (
+        f"sections{inside.removeprefix('a section')}" if inside.startswith("a section") else PLURALS.get(inside, inside)
+    )
+    return f"list of two {several}" if "prefixItems" in said else f"list of {several}"
 
 
 def default_words(name: str, said: dict[str, Any], schema: dict[str, Any]) -> str:

@@ -16,9 +16,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
 
 from nearkin import load_registries
 from nearkin.cli import run as run_command
+from nearkin.cli.app import app
 from nearkin.hookspecs import HOOK_OF_KIND
 from tests.conftest import write_soaked
 
@@ -105,6 +107,71 @@ def test_the_generated_parts_of_the_pages_are_up_to_date() -> None:
     generate = imported(DOCS / "generate.py")
     for name in generate.PAGES:
         assert (DOCS / name).read_text(encoding="utf-8") == generate.page(name), "run 'make docs'"
+
+
+COMMAND = re.compile(r"(?:`|'|\$ |\n|# )nearkin ((?:[^`'\n]|'[^'\n]*')+)")
+NAMES_COMMANDS = ("README.md", "CHANGELOG.md", "docs/*.md", "plugins/*/README.md", "recipes/*.yaml", "src/**/*.py")
+
+
+ROOT_COMMAND: Any = typer.main.get_command(app)
+
+
+def what_is_not_there(words: list[str]) -> list[str]:
+    """The command, or the options, of a command line that this nearkin does not have."""
+    here = ROOT_COMMAND
+    while hasattr(here, "commands") and words and not words[0].startswith("-"):
+        if words[0] not in here.commands:
+            return words[:1]
+        here, words = here.commands[words[0]], words[1:]
+    options = {option for parameter in here.params for option in (*parameter.opts, "--help")}
+    return [word for word in words if re.fullmatch(r"--[a-z][a-z-]*|-[a-z]", word) and word not in options]
+
+
+def test_every_command_and_option_that_anything_names_is_there() -> None:
+    """What the changelog said of `reproduce` stood for four days over a tree that had lost it."""
+    named = {
+        (found[1], path.name)
+        for pattern in NAMES_COMMANDS
+        for path in ROOT.glob(pattern)
+        for found in COMMAND.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 100
+    assert not {both: missing for both in named if (missing := what_is_not_there(both[0].split()))}
+    assert what_is_not_there(["reproduced", "RUN"]) == ["reproduced"]
+    assert what_is_not_there(["index", "add", "INDEX", "--review"]) == ["--review"]
+
+
+def commands(here: Any = ROOT_COMMAND, before: str = "nearkin") -> Iterator[str]:
+    for name, below in here.commands.items():
+        yield from commands(below, f"{before} {name}") if hasattr(below, "commands") else [f"{before} {name}"]
+
+
+def test_every_command_stands_on_some_page() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *DOCS.glob("*.md")])
+    said_by_the_command_above = {"nearkin plugins list": "nearkin plugins", "nearkin index merge": "merge INDEX OTHER"}
+    assert not [one for one in commands() if said_by_the_command_above.get(one, one) not in pages]
+
+
+def test_every_page_that_the_changelog_names_is_there() -> None:
+    named = set(re.findall(r"docs/[a-z-]+\.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_every_key_of_a_recipe_has_a_meaning_and_every_section_a_table() -> None:
+    generate = imported(DOCS / "generate.py")
+    said_elsewhere = {
+        "EmbeddingSpace",
+        "FeaturesPart",
+        "FoldOptions",
+    }  # a type alone; features; not for people to write
+    sections: set[str] = set()
+    for name, options in generate.SECTIONS.items():
+        rows = [row.split(" | ") for row in generate.option_table(options.model_json_schema())][2:]
+        silent = [row[0] for row in rows if not row[3].strip(" |") and row[0] != "| `type`"]
+        assert not silent, name
+        sections |= set(options.model_json_schema().get("$defs", {}))
+    assert sections - said_elsewhere <= {options.__name__ for options in generate.SECTIONS.values()}
 
 
 def test_every_hook_is_documented() -> None:

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from nearkin import load_registries
-from nearkin.contracts import Backbone, Build, Component, Kind, Loss, Method, Sampler
-from nearkin.testing import BackboneContract, LossContract, MethodContract, SamplerContract
+from nearkin.contracts import Backbone, Build, Component, Evaluator, Kind, Loss, Method, Sampler
+from nearkin.testing import BackboneContract, EvaluatorContract, LossContract, MethodContract, SamplerContract
 
 REGISTRIES = load_registries(entry_points=False)
 
@@ -69,6 +69,15 @@ class TestLosses(Each, LossContract):
     def make(self, build: Build) -> Loss:
         needed = {"margin": 0.4, "Tn": 10.0} if self.component.name == "ranked_list" else {}
         return cast(Loss, self.component.factory(self.component.options(**needed), build))
+
+
+class TestEvaluators(EvaluatorContract):
+    @all_of("evaluator")
+    def _each(self, request: pytest.FixtureRequest) -> None:
+        self.component = request.param
+
+    def make(self, build: Build) -> Evaluator:
+        return cast(Evaluator, self.component.factory(self.component.options(resamples=40), build))
 
 
 class TestMethodEmbedding(MethodContract):

@@ -22,15 +22,7 @@ def print_race(race: Mapping[str, Any] | None) -> None:
     rules = f"{budget}, a look every {race['every']} steps, patience {race['patience']}"
     print(f"\nTo a target of {race['target']} on select, as the first recipe set it before its first run ({rules}):")
     first, *others = race["recipes"]
-    headings = [
-        "recipe",
-        "reached",
-        "median steps",
-        "median epochs",
-        "times as fast as the first (95%)",
-        "settings tried",
-    ]
-    show.print_table(headings, [_row(first, "")] + [_row(one, _fast(one)) for one in others])
+    show.print_table(HEADINGS, [_row(first, "")] + [_row(one, _fast(one)) for one in others])
     print()
     seeds = dict.fromkeys(attempt["seed"] for one in race["recipes"] for attempt in one["attempts"])
     ways = {one["recipe"]: {way["seed"]: _way(way) for way in one["attempts"]} for one in race["recipes"]}

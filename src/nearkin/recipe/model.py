@@ -128,6 +128,7 @@ class OptimizerOptions(Options):
     loss_lr: Annotated[float, Field(gt=0)] | None = None
     """Of the loss's own weights (class directions, proxies, centres), which often learn best faster. Left out: `lr`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Pulls weights towards 0: an L2 term in the gradient of adam and sgd, apart from it in adamw."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """For sgd alone."""
 
@@ -209,6 +210,7 @@ class TrainOptions(Options):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network while it trains; losses are float32 always. bfloat16 is faster on most machines since 2020."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto`: an accelerator where there is one. Another that is not there is an error."""
     checkpoint_every: Positive = 100
     """Steps between two checkpoints: what a kill can cost."""
 

@@ -66,6 +66,7 @@ class JoinedSpace(Options):
 
     type: Literal["joined"]
     spaces: Annotated[tuple[Annotated[SpacePart, Field(discriminator="type")], ...], Field(min_length=2)]
+    """Two or more, such as `[{type: embedding}, {type: features, stages: [3]}]`."""
     metric: Metric = "l2"
     """How the outlier score compares in this space."""
 

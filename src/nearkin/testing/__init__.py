@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from nearkin.testing.backbone import BackboneContract
 from nearkin.testing.engine import EngineContract
+from nearkin.testing.evaluator import EvaluatorContract
 from nearkin.testing.loss import LossContract
 from nearkin.testing.method import MethodContract
 from nearkin.testing.sampler import SamplerContract
@@ -17,6 +18,7 @@ from nearkin.testing.score import ScoreContract
 __all__ = [
     "BackboneContract",
     "EngineContract",
+    "EvaluatorContract",
     "LossContract",
     "MethodContract",
     "SamplerContract",

@@ -74,9 +74,3 @@ def test_one_embedding_for_everything_scores_no_better_than_chance_in_any_order(
     assert not [figure for figure in found.values() if flattered(figure)]
     for seed in range(2):
         assert figures(component, shuffled(view, seed)) == found
-
-
-@pytest.mark.parametrize("component", EVALUATORS, ids=lambda component: component.name)
-def test_what_has_a_chance_says_which_way_is_better(component: Component) -> None:
-    for figure in figures(component, same_for_all("nearest", [0.0, 1.0])).values():
-        assert figure.chance is None or figure.better in {"higher", "lower"}, figure.name
