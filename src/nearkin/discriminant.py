@@ -24,7 +24,7 @@ def discriminated(
 
     `ridge`: this share of the scatter of a direction, in the mean over all of them, is added to each.
     """
-    looks = support.unflatten(1, (views, -1))
+    looks = support.reshape(len(support), views, -1)
     means = looks.mean(dim=1)
     of_class = class_means(means, labels)
     apart = (looks - of_class[labels][:, None]).flatten(0, 1) / len(looks.flatten(0, 1)) ** 0.5
@@ -36,7 +36,7 @@ def discriminated(
         centred = points - of_class.mean(dim=0)
         return F.normalize(centred - (centred @ directions.T * (1 - kept)) @ directions, dim=1)
 
-    return mapped(queries.unflatten(1, (views, -1)).mean(dim=1)), mapped(means)
+    return mapped(queries.reshape(len(queries), views, -1).mean(dim=1)), mapped(means)
 
 
 def principal(rows: Tensor) -> tuple[Tensor, Tensor]:
