@@ -14,7 +14,10 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from nearkin.cli.check import DataProblems, data_check
 from nearkin.data import load_data
+from nearkin.data.looks import look_at
+from nearkin.data.sources import open_source
 from nearkin.datacheck import Report, backbone_before_training, check_source, suspects
+from nearkin.datacheck.giveaways import giveaway_findings
 from nearkin.errors import UsageError
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
@@ -102,6 +105,15 @@ def test_a_border_around_one_class_is_flagged(tmp_path: Path) -> None:
 def test_a_brightness_that_answers_at_8x8_is_flagged(tmp_path: Path) -> None:
     found = problems(made(tmp_path, {"square": lambda image: ImageEnhance.Brightness(image).enhance(0.4)}))
     assert "shrunk_to_8x8_gives_the_class_away" in found
+
+
+def test_images_of_8x8_are_not_judged_shrunk_to_8x8() -> None:
+    """Of digits it would say that the images themselves tell the class."""
+    source = open_source(DataOptions(source="digits"))
+    looks, _ = look_at(source, source.items[:200])
+    found = {finding.what for finding in giveaway_findings(looks)}
+    assert "shrunk_to_8x8_not_judged" in found
+    assert not [name for name in found if name.startswith("shrunk") and name != "shrunk_to_8x8_not_judged"]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ def test_a_base_that_is_another_now_is_told_and_one_that_is_gone_is_an_error(run
     rewrite(warm, ancestors={str(run.path): "another hash"})
     found = reproduce(warm.path, watch=Watch())
     assert [*found["differs"]] == ["ancestors"]
+    with pytest.raises(DamagedError, match="has other weights now than when this run began with it"):
+        nearkin.evaluate(warm.path, watch=Watch())  # the untrained baseline would be another network's
     shutil.rmtree(run.path)
     with pytest.raises(UsageError, match=r"backbone.init_from: there is no run .*1'.*Put it back"):
         reproduce(warm.path, watch=Watch())

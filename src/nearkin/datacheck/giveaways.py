@@ -46,7 +46,14 @@ def giveaway_findings(looks: Sequence[Look]) -> list[Finding]:
     if len(counts) - len(small) < 2:
         message = f"borders and corners were not judged: it takes two classes of {LEAST_OF_A_CLASS} images or more."
         return [Finding("note", "giveaways_not_judged", message)]
-    found = [_told(name, parts, kept) for name, parts in parts_of(kept).items()]
+    tiny = all(min(look.width, look.height) <= TINY for look in kept)
+    judged = {name: part for name, part in parts_of(kept).items() if not (tiny and name == "shrunk_to_8x8")}
+    found = [_told(name, part, kept) for name, part in judged.items()]
+    if tiny:
+        message = (
+            "the images are no larger than 8x8 pixels: to judge them shrunk would be to judge the images themselves."
+        )
+        found.append(Finding("note", "shrunk_to_8x8_not_judged", message))
     found.append(_size_finding(kept))
     return found
 

@@ -43,7 +43,8 @@ class Space:
 
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
-    model = run.model
+    model, begun = run.model, WarmStart.of(run.recipe)
+    begun.refuse_changed(run.facts.get("ancestors", {}))
     cache = EmbeddingCache(run.folder.embeddings, model)
     rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
     n, folds = len(run.folds), tuple(_embeds(fold, store) for fold in run.folds)
@@ -52,7 +53,7 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     of_pixels = Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
     yield replace(of_pixels, by_fold=(of_pixels.embed,) * n)
     untrained = build_model(model.blueprint, run.registries).eval()
-    WarmStart.of(run.recipe).give(untrained)
+    begun.give(untrained)
     as_untrained = (*rules, untrained.compare, untrained.no_index, outlier)
     of_untrained = Space("untrained", lambda items: untrained.embed_both(store.images(items)), *as_untrained)
     yield replace(of_untrained, by_fold=(of_untrained.embed,) * n)

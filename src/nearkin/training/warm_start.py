@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nearkin.components.backbones.network import Network
 from nearkin.contracts import Backbone, InputSpec
 from nearkin.data import Dataset, ImageStore, Item
-from nearkin.errors import DataError, UsageError, listing
+from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.model import Model
 from nearkin.recipe import Recipe
 from nearkin.side_by_side import members_of, trunk_of
@@ -53,6 +53,15 @@ class WarmStart:
     def digests(self) -> dict[str, str]:
         """Each run that one begins with -> the hash of its weights file."""
         return {run: digest for one in self.ancestors if one for run, digest in one.digests.items()}
+
+    def refuse_changed(self, digests: Mapping[str, str]) -> None:
+        """`DamagedError` where one has other weights than a run says that it began with; older runs say nothing."""
+        changed = [run for run, digest in self.digests.items() if digests.get(run, digest) != digest]
+        if changed:
+            raise DamagedError(
+                f"backbone.init_from: {listing(changed)} has other weights now than when this run began with it. Put "
+                "those back from a copy, or train anew."
+            )
 
     def seen(self, items: Sequence[Item], store: ImageStore) -> dict[str, list[str]]:
         """What each ancestor was trained on of these items: run -> keys; runs that saw none of them are left out."""
