@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from nearkin.recipe import Recipe
 from nearkin.registry import Registries
 
+CIRCUMSTANCES = ("versions", "components", "device", "cpu", "threads", "processes")
+"""The facts of a run's manifest that its weights may follow to the last bits, besides its recipe and images."""
+
 
 def versions() -> dict[str, str]:
     """What the figures of a run may depend on."""

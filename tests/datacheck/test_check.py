@@ -110,7 +110,7 @@ def test_a_brightness_that_answers_at_8x8_is_flagged(tmp_path: Path) -> None:
 def test_images_of_8x8_are_not_judged_shrunk_to_8x8() -> None:
     """Of digits it would say that the images themselves tell the class."""
     source = open_source(DataOptions(source="digits"))
-    looks, _ = look_at(source, source.items[:200])
+    looks, _ = look_at(source, [item for item in source.items if item.label in "01"][:60])
     found = {finding.what for finding in giveaway_findings(looks)}
     assert "shrunk_to_8x8_not_judged" in found
     assert not [name for name in found if name.startswith("shrunk") and name != "shrunk_to_8x8_not_judged"]

@@ -96,11 +96,12 @@ def test_other_metrics_are_told_with_their_place_and_end_in_1(
     lines = [json.loads(json.dumps(line)) for line in run.metrics]
     lines[2]["loss"] += 0.25
     changed = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    rewrite(run, metrics=changed, versions={**run.facts["versions"], "torch": "1.0"})
+    rewrite(run, metrics=changed, versions={**run.facts["versions"], "torch": "1.0"}, threads=64)
     assert command(["reproduce", str(run.path)]) == 1
     captured = capsys.readouterr()
     assert "line 3, loss" in captured.out
-    assert "versions differ" in captured.out
+    assert "versions differ: was {'torch': '1.0'}, now" in captured.out
+    assert "threads differ: was 64, now" in captured.out
     assert "not reproduced within 0" in captured.err
     assert beside(nearkin.load_run(run.path), nearkin.load_run(run.path.parent / "2"), 0.3)["reproduced"]
 

@@ -15,10 +15,9 @@ from nearkin.errors import UsageError
 from nearkin.evaluation import evaluate
 from nearkin.evaluation.views import reopen_data
 from nearkin.experiments.cross_conformal import train
+from nearkin.provenance import CIRCUMSTANCES
 from nearkin.run import Run, load_run
 from nearkin.training.watch import Watch, watching
-
-CIRCUMSTANCES = ("versions", "components", "device", "processes", "ancestors")
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,16 @@ def beside(old: Run, again: Run, tolerance: float) -> dict[str, Any]:
 
 
 def differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Circumstances that are not what they were, which may be why the numbers are not."""
-    known = [name for name in CIRCUMSTANCES if name in was]
-    return {name: {"was": was[name], "now": now[name]} for name in known if was[name] != now[name]}
+    """Circumstances that are not what they were, which may be why the numbers are not; older runs lack some."""
+    changed = [name for name in (*CIRCUMSTANCES, "ancestors") if name in was and was[name] != now[name]]
+    return {name: {"was": _other(was[name], now[name]), "now": _other(now[name], was[name])} for name in changed}
+
+
+def _other(one: Any, than: Any) -> Any:
+    """What of a fact is not in the other: of many versions those that changed."""
+    if isinstance(one, Mapping):
+        return {name: value for name, value in one.items() if than.get(name) != value}
+    return [value for value in one if value not in than] if isinstance(one, list) else one
 
 
 def with_folds(run: Run) -> Iterator[tuple[str, Run]]:

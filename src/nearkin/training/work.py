@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
@@ -107,6 +108,8 @@ class Work:
             "components": component_facts(self.recipe, self.registries),
             "seed": self.recipe.seed,
             "device": self.accelerator.device.type,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
             "processes": self.accelerator.num_processes,
             "ancestors": dict(self.ancestors),
             "data": self.store.fingerprint(self.dataset),
