@@ -12,6 +12,7 @@ import nearkin
 from nearkin.contracts import Figure
 from nearkin.data import load_data
 from nearkin.errors import DataError, UsageError
+from nearkin.evaluation import views as spaces
 from nearkin.evaluation.differences import difference
 from nearkin.explaining import explain
 from nearkin.model import Model, build_model
@@ -85,6 +86,17 @@ def test_each_image_is_embedded_once(run: nearkin.Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(Model, "embed_tensor", counting)
     figures(nearkin.load_run(run.path))
     assert sum(embedded) == 0, "the trained model's embeddings are kept in the run"
+
+
+def test_what_is_asked_no_answers_makes_no_index(run: nearkin.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(spaces, "fill_index", lambda *given: made.append("an index"))
+    shown = spaces.views_of(run, Watch())
+    assert [(view.index.metric, view.index.alpha) for view in shown] == [("l2", 0.1)] * 3
+    assert not made
+    with pytest.raises(nearkin.NearkinError):
+        shown[1].index.query(shown[1].embeddings[:1])
+    assert len(made) == 1
 
 
 def test_the_untrained_baseline_is_the_network_before_its_first_step(run: nearkin.Run) -> None:

@@ -14,6 +14,7 @@ from nearkin.data import Dataset, ImageStore, Item, load_data
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError, DataError
 from nearkin.evaluation.no_index import NoIndex
+from nearkin.evaluation.on_demand import OnDemand
 from nearkin.index import Index
 from nearkin.index.space import Space as OutlierSpace
 from nearkin.model import build_model
@@ -118,6 +119,10 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
 def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:
     if space.no_index:
         return NoIndex(space.no_index)
+    return OnDemand(space.metric, run.recipe.index.alpha, lambda: _filled_index(space, run, dataset, store, dim))
+
+
+def _filled_index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:
     index = _empty_index(space, run, dim)
     fill_index(index, dataset, store, space.embed, run.recipe.unknown.way)
     folds = []
