@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from xray_figures.bases import LINEAR, LINEAR_LITE2, TUNED, TUNED_224, Base, base
 from xray_figures.keeping import SPLITS, Kept, cell, kept, minutes, spread
 
-DRAWS_OF_BASES = (5, 3)
-WARM: dict[str, tuple[Sequence[Base], str]] = {
-    "siamese": ([TUNED], "cxr3-siamese-warm"),
-    "prototypical": ([TUNED], "cxr3-prototypical-warm"),
-    "siamese-linear": ([LINEAR], "cxr3-siamese-linear"),
-    "siamese-four": ([TUNED, TUNED_224, LINEAR, LINEAR_LITE2], "cxr3-siamese-four"),
+WARM: dict[str, tuple[Sequence[Base], str, Sequence[int]]] = {
+    "siamese": ([TUNED], "cxr3-siamese-warm", (5, 3)),
+    "prototypical": ([TUNED], "cxr3-prototypical-warm", (5, 3)),
+    "siamese-linear": ([LINEAR], "cxr3-siamese-linear", (5, 3)),
+    "siamese-four": ([TUNED, TUNED_224, LINEAR, LINEAR_LITE2], "cxr3-siamese-four", (3, 2)),
 }
-"""The bases, and the recipe of ten shots on them."""
+"""The bases, the recipe of ten shots on them, and how many draws of shots for each `held_out_seed` of the bases."""
 FIGURES = ("exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy")
 
 
 def few_shot() -> None:
     """Ten shots on each base, every method, with the public split as it is and with leaks dropped."""
     done: dict[tuple[str, int, str], list[Kept]] = {}
-    for method, (bases, recipe) in WARM.items():
-        for seed, draws in enumerate(DRAWS_OF_BASES):
+    for method, (bases, recipe, draws_of_seeds) in WARM.items():
+        for seed, draws in enumerate(draws_of_seeds):
             runs = [base(seed, kind=kind)["run"] for kind in bases]
             for draw in range(draws):
                 settings = {**begins_from(runs), "seed": 100 * seed + draw, "data.held_out_seed": seed}
