@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,15 +29,25 @@ def test_a_shipped_recipe_is_valid_and_begins_with_its_command(
 ) -> None:
     path = find_recipe(name)
     monkeypatch.chdir(tmp_path)
-    for base in ("cxr3-base", "cxr3-linear"):
-        read = read_recipe(find_recipe(base), REGISTRIES)
-        write_atomic(Path(f"runs/{base}/1/recipe.yaml"), to_yaml(read).encode())
+    made: Counter[str] = Counter()
+    for base, *changes in commands_before(path) or [["cxr3-base"], ["cxr3-linear"]]:
+        made[base] += 1
+        read = read_recipe(find_recipe(base), REGISTRIES, changes)
+        write_atomic(Path(f"runs/{base}/{made[base]}/recipe.yaml"), to_yaml(read).encode())
     first, second = path.read_text(encoding="utf-8").splitlines()[:2]
     assert first == f"# nearkin train {name}"
     assert second.startswith("# ")
     recipe = read_recipe(path, REGISTRIES)
     assert recipe.name == name
     assert parse_recipe(to_yaml(recipe), REGISTRIES, name="resolved") == recipe
+
+
+def commands_before(path: Path) -> list[list[str]]:
+    """The trainings of other recipes that its first lines ask for: each a recipe and its overrides."""
+    mark = "#   nearkin train "
+    lines = path.read_text(encoding="utf-8").splitlines()
+    commands = [shlex.split(line.removeprefix(mark)) for line in lines if line.startswith(mark)]
+    return [command for command in commands if command[0] != path.stem]
 
 
 @NEEDS_PLUGIN
