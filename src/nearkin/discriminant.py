@@ -27,8 +27,8 @@ def discriminated(
     looks = support.reshape(len(support), views, -1)
     means = looks.mean(dim=1)
     of_class = class_means(means, labels)
-    apart = (looks - of_class[labels][:, None]).flatten(0, 1) / len(looks.flatten(0, 1)) ** 0.5
-    directions, scatter = principal(apart)
+    apart = (looks - of_class[labels][:, None]).flatten(0, 1)
+    directions, scatter = principal(apart / len(apart) ** 0.5)
     added = ridge * scatter.sum() / means.shape[1]
     kept = (added / (scatter + added)).sqrt()
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from nearkin.recipe import Recipe
 from nearkin.registry import Registries
 
 CIRCUMSTANCES = ("versions", "components", "device", "cpu", "threads", "processes")
 """The facts of a run's manifest that its weights may follow to the last bits, besides its recipe and images."""
+
+
+def changed(was: Mapping[str, Any], now: Mapping[str, Any], *others: str) -> list[str]:
+    """The circumstances, and `others` among the facts, that are not what they were; older runs lack some."""
+    return [name for name in (*CIRCUMSTANCES, *others) if name in was and was[name] != now[name]]
 
 
 def versions() -> dict[str, str]:

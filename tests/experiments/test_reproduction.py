@@ -16,17 +16,9 @@ from nearkin.experiments.reproduction import apart, beside, reproduce
 from nearkin.files import read_bundle, save_bundle
 from nearkin.run import FORMAT, VERSION
 from nearkin.training.watch import Watch
+from tests.experiments.tiny import TINY
 
-RECIPE = """\
-name: tiny
-data: {source: digits, known: ["0", "1", "2"], shots: 3, select: 2, calibrate: 9, test: 12}
-backbone: {type: conv2, image_size: 16, width: 4}
-method: {type: embedding}
-loss: {type: contrastive}
-sampler: {type: balanced_pairs, pairs: 6}
-train: {steps: 3, augment: {degrees: 10}}
-evaluate: [{type: clusters, resamples: 20}]
-"""
+RECIPE = TINY.replace("steps: 3", "steps: 3, augment: {degrees: 10}")
 SEVERAL = """\
 name: several
 data: {source: digits, known: ["0", "1"], shots: 6, select: 0, calibrate: 0, test: 6}

@@ -17,17 +17,7 @@ from nearkin.errors import UsageError, WorkFailed
 from nearkin.experiments import Sweep, mean_over, resume_sweep, sweep, table
 from nearkin.files import sha256
 from nearkin.training.watch import Watch
-
-RECIPE = """\
-name: tiny
-data: {source: digits, known: ["0", "1", "2"], shots: 3, select: 2, calibrate: 9, test: 12}
-backbone: {type: conv2, image_size: 16, width: 4}
-method: {type: embedding}
-loss: {type: contrastive}
-sampler: {type: balanced_pairs, pairs: 6}
-train: {steps: 3}
-evaluate: [{type: clusters, resamples: 20}]
-"""
+from tests.experiments.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +25,8 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two recipes that differ in width."""
     folder = tmp_path_factory.mktemp("recipes")
     tiny, wide = folder / "tiny.yaml", folder / "wide.yaml"
-    tiny.write_text(RECIPE)
-    wide.write_text(RECIPE.replace("name: tiny", "name: wide").replace("width: 4", "width: 6"))
+    tiny.write_text(TINY)
+    wide.write_text(TINY.replace("name: tiny", "name: wide").replace("width: 4", "width: 6"))
     return tiny, wide
 
 
@@ -90,7 +80,7 @@ def test_recipes_that_were_tested_otherwise_are_not_subtracted_and_it_says_so(
     recipes: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(RECIPE.replace("name: tiny", "name: other").replace("test: 12", "test: 11"))
+    other.write_text(TINY.replace("name: tiny", "name: other").replace("test: 12", "test: 11"))
     result = table(sweep([recipes[0], other], runs=tmp_path / "runs", watch=Watch()))
     assert result["figures"]["clusters"]["cluster_accuracy"][1]["minus_first"] is None
     assert "not subtracted" in result["notes"][0]
@@ -149,7 +139,7 @@ def test_a_training_that_fails_is_named_and_the_others_go_on(
     recipes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.yaml"
-    bad.write_text(RECIPE.replace("name: tiny", "name: bad").replace("steps: 3", "steps: 3, optimizer: {lr: 1e+30}"))
+    bad.write_text(TINY.replace("name: tiny", "name: bad").replace("steps: 3", "steps: 3, optimizer: {lr: 1e+30}"))
     assert command(["train", str(bad), str(recipes[0]), "--runs", str(tmp_path / "runs"), "--json"]) == 1
     captured = capsys.readouterr()
     first, second = json.loads(captured.out)["trainings"]

@@ -15,7 +15,7 @@ from nearkin.errors import UsageError
 from nearkin.evaluation import evaluate
 from nearkin.evaluation.views import reopen_data
 from nearkin.experiments.cross_conformal import train
-from nearkin.provenance import CIRCUMSTANCES
+from nearkin.provenance import changed
 from nearkin.run import Run, load_run
 from nearkin.training.watch import Watch, watching
 
@@ -95,9 +95,9 @@ def beside(old: Run, again: Run, tolerance: float) -> dict[str, Any]:
 
 
 def differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Circumstances that are not what they were, which may be why the numbers are not; older runs lack some."""
-    changed = [name for name in (*CIRCUMSTANCES, "ancestors") if name in was and was[name] != now[name]]
-    return {name: {"was": _other(was[name], now[name]), "now": _other(now[name], was[name])} for name in changed}
+    """Circumstances that are not what they were, which may be why the numbers are not."""
+    names = changed(was, now, "ancestors")
+    return {name: {"was": _other(was[name], now[name]), "now": _other(now[name], was[name])} for name in names}
 
 
 def _other(one: Any, than: Any) -> Any:

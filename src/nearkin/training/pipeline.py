@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list
 
 from nearkin.errors import DataError, UsageError
 from nearkin.plugins import load_registries
-from nearkin.provenance import CIRCUMSTANCES
+from nearkin.provenance import changed
 from nearkin.recipe import Recipe, read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.run import Run, RunFolder, load_run, read_run_recipe
@@ -94,8 +94,7 @@ def _refuse_other_circumstances(
             f"{folder.path}: the images changed since this run began (their fingerprint differs). "
             "Put them back, or train anew."
         )
-    for name in CIRCUMSTANCES:
-        if name in was and was[name] != now[name]:
-            watch.message(
-                f"{name} changed since this run began, so its weights will not be the same to the bit: {now[name]}"
-            )
+    for name in changed(was, now):
+        watch.message(
+            f"{name} changed since this run began, so its weights will not be the same to the bit: {now[name]}"
+        )
