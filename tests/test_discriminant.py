@@ -12,7 +12,8 @@ from nearkin import load_registries
 from nearkin.blueprint import Blueprint
 from nearkin.discriminant import discriminated
 from nearkin.model import build_model
-from nearkin.recipe.model import EmbedOptions, Selection, WarpOptions
+from nearkin.recipe.model import EmbedOptions, Selection
+from nearkin.recipe.train_options import WarpOptions
 
 VIEWS, D = 4, 6
 

@@ -13,7 +13,8 @@ from nearkin.data import ImageStore, Item, open_source
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError
 from nearkin.model import Model, build_model
-from nearkin.recipe.model import DataOptions, Selection
+from nearkin.recipe.data_options import DataOptions
+from nearkin.recipe.model import Selection
 
 REGISTRIES = load_registries(entry_points=False)
 SOURCE = open_source(DataOptions(source="digits"))

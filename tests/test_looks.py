@@ -13,7 +13,8 @@ from nearkin.contracts import InputSpec, Metric
 from nearkin.functional import pairwise_distances
 from nearkin.looks import Looks, concatenated
 from nearkin.model import Model, build_model, load_model
-from nearkin.recipe.model import EmbedOptions, Selection, WarpOptions
+from nearkin.recipe.model import EmbedOptions, Selection
+from nearkin.recipe.train_options import WarpOptions
 
 REGISTRIES = load_registries(entry_points=False)
 WARP = WarpOptions(degrees=15, translate=0.1, elastic=0.05)

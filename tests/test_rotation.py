@@ -14,7 +14,8 @@ import nearkin
 from nearkin.blueprint import Blueprint
 from nearkin.errors import UsageError
 from nearkin.model import Model, build_model, load_model
-from nearkin.recipe.model import OptimizerOptions, Selection
+from nearkin.recipe.model import Selection
+from nearkin.recipe.train_options import OptimizerOptions
 from nearkin.training.schedule import make_optimizer
 from nearkin.training.watch import Watch
 

@@ -17,8 +17,9 @@ from nearkin.data.images import fit
 from nearkin.errors import DataError, UsageError
 from nearkin.making import make, make_backbone
 from nearkin.model import Model, build_model, load_model
-from nearkin.recipe.model import OptimizerOptions, Selection
+from nearkin.recipe.model import Selection
 from nearkin.recipe.space import FeaturesPart
+from nearkin.recipe.train_options import OptimizerOptions
 from nearkin.side_by_side import Fitted, SideBySide, common_input, members_of
 from nearkin.testing import BackboneContract
 from nearkin.training.frozen import always_the_same

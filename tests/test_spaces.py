@@ -15,8 +15,9 @@ import nearkin
 from nearkin.blueprint import Blueprint
 from nearkin.errors import DataError, PluginError, UsageError
 from nearkin.model import Model, build_model, load_model
-from nearkin.recipe.model import EmbedOptions, OptimizerOptions, Selection, WarpOptions
+from nearkin.recipe.model import EmbedOptions, Selection
 from nearkin.recipe.space import EmbeddingSpace, FeaturesPart
+from nearkin.recipe.train_options import OptimizerOptions, WarpOptions
 from nearkin.spaces import pooled
 from nearkin.training.schedule import make_optimizer
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nearkin.data.extra import Variant
-from nearkin.recipe.model import WarpOptions
+from nearkin.recipe.train_options import WarpOptions
 
 ELASTIC_POINTS = 4
 """A side of the coarse grid."""

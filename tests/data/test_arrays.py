@@ -13,7 +13,7 @@ import pytest
 from nearkin.data import decode, load_data
 from nearkin.data.arrays import Arrays
 from nearkin.errors import DataError
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
 LABELS = np.array([0, 1] * 6)

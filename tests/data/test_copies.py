@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nearkin.contracts import Split
 from nearkin.data import Item, load_data
 from nearkin.data.copies import group_copies
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 
 def item(path: Path, content: str, group: str = "", split: Split | None = None) -> Item:

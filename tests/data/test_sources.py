@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import InputSpec, parent_of
 from nearkin.data import ImageStore, Item, load_data, open_source
 from nearkin.errors import DataError
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 Save = Callable[..., Path]
 Bytes8 = NDArray[np.uint8]

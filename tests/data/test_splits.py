@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nearkin.contracts import Split
 from nearkin.data import Dataset, Item, split_items
 from nearkin.errors import DataError
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 
 def item(key: str, label: str, group: str | None = None, split: Split | None = None) -> Item:

@@ -21,7 +21,7 @@ from nearkin.datacheck.giveaways import giveaway_findings
 from nearkin.errors import UsageError
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 Change = Callable[[Image.Image], Image.Image]
 RECIPE = (

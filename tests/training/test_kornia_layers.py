@@ -10,7 +10,7 @@ import torch
 
 from nearkin.contracts import InputSpec
 from nearkin.errors import UsageError
-from nearkin.recipe.model import AugmentOptions
+from nearkin.recipe.train_options import AugmentOptions
 from nearkin.training.images import Batches, LabelledImages
 from nearkin.training.kornia_layers import kornia_layers
 

@@ -19,7 +19,8 @@ from nearkin.errors import RecipeError
 from nearkin.hookspecs import hookimpl
 from nearkin.model import Model, build_model, load_model
 from nearkin.recipe import parse_recipe
-from nearkin.recipe.model import OptimizerOptions, Selection, TrainOptions
+from nearkin.recipe.model import Selection
+from nearkin.recipe.train_options import OptimizerOptions, TrainOptions
 from nearkin.training.checkpoint import copy_weights
 from nearkin.training.checks import BatchCheck
 from nearkin.training.schedule import parameter_groups

@@ -15,7 +15,9 @@ from nearkin.blueprint import Blueprint
 from nearkin.data.extra import TrainingClasses, variants
 from nearkin.errors import DataError, UsageError
 from nearkin.model import build_model
-from nearkin.recipe.model import AugmentOptions, ExtraClassesOptions, OptimizerOptions, ScheduleOptions, Selection
+from nearkin.recipe.data_options import ExtraClassesOptions
+from nearkin.recipe.model import Selection
+from nearkin.recipe.train_options import AugmentOptions, OptimizerOptions, ScheduleOptions
 from nearkin.training.images import Batches, LabelledImages, refuse_oblong
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
 from nearkin.training.selection import pair_auc

@@ -19,7 +19,8 @@ from nearkin.contracts import Batch, Build, Pairs, Register, Split
 from nearkin.errors import DataError, PluginError, WorkFailed
 from nearkin.hookspecs import hookimpl
 from nearkin.model import Model, build_model
-from nearkin.recipe.model import Selection, TrainOptions
+from nearkin.recipe.model import Selection
+from nearkin.recipe.train_options import TrainOptions
 from nearkin.training.checkpoint import Weights, copy_weights
 from nearkin.training.checks import BatchCheck
 from nearkin.training.frozen import always_the_same

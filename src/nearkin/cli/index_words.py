@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from nearkin.cli.words import Json, Plugins
+
 index_app = typer.Typer(
     help="An index: made, looked at, changed, asked, checked, taken elsewhere.", no_args_is_help=True
 )
@@ -24,11 +26,6 @@ Ids = Annotated[Optional[list[int]], typer.Option("--id", help="A reference. May
 Labels = Annotated[Optional[list[str]], typer.Option("--label", help="A class. May be given several times.")]  # noqa: UP045
 Groups = Annotated[Optional[list[str]], typer.Option("--group", help="A group. May be given several times.")]  # noqa: UP045
 Alpha = Annotated[Optional[float], typer.Option("--alpha", help="Make this the index's own alpha.")]  # noqa: UP045
-Plugins = Annotated[
-    Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", help="A Python file that is a plugin. Its code is run. May be given several times."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @index_app.command()

@@ -14,7 +14,7 @@ from nearkin.data.preview import pair_sheet
 from nearkin.data.sources import Source, open_source
 from nearkin.data.splits import Dataset, split_items
 from nearkin.data.store import ImageStore
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 __all__ = [
     "BadImage",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from nearkin.errors import did_you_mean, listing
-from nearkin.recipe.model import DataOptions, is_pattern
+from nearkin.recipe.data_options import DataOptions, is_pattern
 
 
 @dataclass(frozen=True)

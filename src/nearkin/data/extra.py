@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearkin.contracts import IntArray
-from nearkin.recipe.model import ExtraClassesOptions
+from nearkin.recipe.data_options import ExtraClassesOptions
 
 
 @dataclass(frozen=True)

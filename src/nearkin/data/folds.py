@@ -12,7 +12,7 @@ from nearkin.contracts import IntArray
 from nearkin.data.items import Item
 from nearkin.data.splits import Dataset
 from nearkin.errors import DataError, listing
-from nearkin.recipe.model import FoldOptions
+from nearkin.recipe.data_options import FoldOptions
 
 FOLD_TAG = 2
 """Keeps this use of the seed apart from every other."""

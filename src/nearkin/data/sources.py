@@ -14,7 +14,7 @@ from nearkin.data.images import Picture, decode
 from nearkin.data.items import Item
 from nearkin.data.manifest import read_manifest
 from nearkin.errors import DataError, listing
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 DATA_VARIABLE = "NEARKIN_DATA"
 IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini"})

@@ -13,7 +13,7 @@ from nearkin.contracts import IntArray, Split
 from nearkin.data.classes import Roles, assign_roles
 from nearkin.data.items import Item
 from nearkin.errors import DataError, listing
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 SPLITS = cast(tuple[Split, ...], get_args(Split))
 DRAWN: tuple[Split, ...] = ("train", "select", "calibrate")

@@ -15,7 +15,7 @@ from nearkin.datacheck.findings import Finding
 from nearkin.datacheck.giveaways import giveaway_findings
 from nearkin.datacheck.look_alikes import Embed, look_alike_findings
 from nearkin.errors import DataError, listing
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from nearkin.errors import UsageError
 from nearkin.files import MANIFEST
 from nearkin.index import Index
 from nearkin.recipe import Recipe
-from nearkin.recipe.model import FoldOptions
+from nearkin.recipe.data_options import FoldOptions
 from nearkin.run import Run, RunFolder
 from nearkin.training.watch import Watch
 

@@ -12,7 +12,7 @@ from nearkin.experiments.race import Attempt, race
 from nearkin.experiments.repeat import Repeated
 from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep
-from nearkin.recipe.model import DataOptions
+from nearkin.recipe.data_options import DataOptions
 
 VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 Cell = Mapping[str, Any]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from nearkin.contracts import Component, LossOptions, StructureKind
 from nearkin.errors import listing
-from nearkin.recipe.model import DataOptions, Selection, TrainOptions, is_pattern
+from nearkin.recipe.data_options import DataOptions, is_pattern
+from nearkin.recipe.model import Selection
 from nearkin.recipe.problems import KeyPath, Problems
+from nearkin.recipe.train_options import TrainOptions
 from nearkin.registry import Registries
 
 

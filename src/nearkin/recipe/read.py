@@ -23,19 +23,13 @@ from nearkin.recipe.backbones import read_backbones
 from nearkin.recipe.check import check_model, plain_data
 from nearkin.recipe.comparison import settle_comparison
 from nearkin.recipe.components import Chosen, a, choose
+from nearkin.recipe.data_options import DataOptions
 from nearkin.recipe.engine import read_engine
-from nearkin.recipe.model import (
-    BackboneSection,
-    DataOptions,
-    EmbedOptions,
-    IndexOptions,
-    Recipe,
-    Selection,
-    TrainOptions,
-)
+from nearkin.recipe.model import BackboneSection, EmbedOptions, IndexOptions, Recipe, Selection
 from nearkin.recipe.overrides import apply_overrides
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
+from nearkin.recipe.train_options import TrainOptions
 from nearkin.recipe.unknown import check_way, other_options, read_score
 from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.recipe.yaml_text import read_document

@@ -8,8 +8,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from nearkin.contracts import Component, Kind
-from nearkin.recipe.model import DataOptions, EmbedOptions, IndexOptions, TrainOptions
+from nearkin.recipe.data_options import DataOptions
+from nearkin.recipe.model import EmbedOptions, IndexOptions
 from nearkin.recipe.read import KEYS, Head
+from nearkin.recipe.train_options import TrainOptions
 from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.registry import Registries, Registry
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from nearkin.contracts import Build
 from nearkin.recipe.components import choose
-from nearkin.recipe.model import DataOptions, IndexOptions, Selection
+from nearkin.recipe.data_options import DataOptions
+from nearkin.recipe.model import IndexOptions, Selection
 from nearkin.recipe.plain_words import describe, unknown_key
 from nearkin.recipe.problems import Problems
 from nearkin.recipe.unknown_options import UnknownOptions

@@ -12,7 +12,7 @@ from nearkin.augment import augment, turned
 from nearkin.contracts import FloatArray, IntArray, Split
 from nearkin.data.extra import AS_IT_IS, Variant
 from nearkin.errors import DataError, listing
-from nearkin.recipe.model import AugmentOptions
+from nearkin.recipe.train_options import AugmentOptions
 
 CHUNK = 64
 """Images embedded at a time."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from nearkin.contracts import InputSpec
 from nearkin.errors import UsageError, did_you_mean, listing
-from nearkin.recipe.model import KorniaOptions
+from nearkin.recipe.train_options import KorniaOptions
 
 
 def kornia_layers(asked: Sequence[KorniaOptions], spec: InputSpec) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nearkin.errors import UsageError
 from nearkin.model import Model
-from nearkin.recipe.model import OptimizerOptions, ScheduleOptions
+from nearkin.recipe.train_options import OptimizerOptions, ScheduleOptions
 from nearkin.side_by_side import trunk_of
 
 

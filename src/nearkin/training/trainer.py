@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from nearkin.contracts import Batch, Sampler, Structure
 from nearkin.errors import WorkFailed, listing
 from nearkin.model import Model
-from nearkin.recipe.model import TrainOptions
+from nearkin.recipe.train_options import TrainOptions
 from nearkin.training.average import WeightAverage
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.checks import BatchCheck, check_loss
