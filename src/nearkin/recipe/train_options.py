@@ -101,7 +101,8 @@ class TrainOptions(Options):
     """Weight of a second task, without labels: by how many quarter turns was the image turned (Gidaris et al. 2018)?
     So the last stage keeps what the classes do not ask of it, a space for `unknown`. A step takes twice as long."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the network while it trains; losses are float32 always. bfloat16 is faster on most machines since 2020."""
+    """Of the network while it trains; losses are float32 always. bfloat16 is faster where the hardware has units for it
+    (GPUs since 2020, processors with AMX), and slower where it has not."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto`: an accelerator where there is one. Another that is not there is an error."""
     checkpoint_every: Positive = 100
