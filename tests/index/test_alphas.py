@@ -25,6 +25,11 @@ def test_rejected_ranks_are_exact_for_every_percentage() -> None:
             assert rejected_ranks(percent / 100, n) == Fraction(percent, 100) * (n + 1) // 1
 
 
+def test_an_alpha_that_was_computed_is_read_as_the_index_reads_it() -> None:
+    assert 1 - 0.9 < 0.1
+    assert rejected_ranks(1 - 0.9, 9) == rejected_ranks(0.1, 9) == 1
+
+
 def test_a_row_says_which_classes_could_be_flagged_and_why_others_cannot(make: Callable[..., Index]) -> None:
     rows = make({"a": 19, "b": 9}).alpha_table(alphas=[0.05, 0.10])
     assert [row.alpha for row in rows] == [0.05, 0.10]

@@ -20,7 +20,7 @@ from nearkin.recipe.model import Selection
 from nearkin.recipe.train_options import AugmentOptions, OptimizerOptions, ScheduleOptions
 from nearkin.training.images import Batches, LabelledImages, refuse_oblong
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
-from nearkin.training.selection import pair_auc
+from nearkin.training.selection import pair_auc, refuse_unjudgeable
 
 
 def test_a_schedule_rises_then_falls() -> None:
@@ -128,6 +128,17 @@ def test_pair_auc_is_the_mean_of_scikit_learns_over_queries() -> None:
 
 def test_an_embedding_that_says_nothing_scores_one_half() -> None:
     assert pair_auc(np.ones((6, 2), dtype=np.float32), np.array([0, 0, 1, 1, 2, 2]), "l2") == 0.5
+
+
+def test_an_image_alone_in_its_class_is_a_distractor_and_no_query() -> None:
+    points = np.array([0, 1, 5, 6, 2], dtype=np.float32)[:, None]
+    # The point at 1 is as far from its own at 0 as from the lone one at 2; the other three lie nearest their own.
+    assert pair_auc(points, np.array([0, 0, 1, 1, 2]), "l2") == pytest.approx((3 + 5 / 6) / 4)
+    with pytest.raises(DataError, match="no image has both"):
+        refuse_unjudgeable(np.array([0, 1, 2]))
+    with pytest.raises(DataError, match="no image has both"):
+        refuse_unjudgeable(np.array([1, 1, 1]))
+    refuse_unjudgeable(np.array([0, 1, 1]))
 
 
 def test_a_model_of_which_nothing_learns_is_refused() -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load
+from sklearn.datasets import load_digits
 
 import nearkin
 from nearkin.contracts import Batch, Build
 from nearkin.errors import DataError, IndexCallError, RecipeError, UsageError, WorkFailed
+from nearkin.evaluation.views import reopen_data
 from nearkin.training.watch import Watch
 
 nearkin_api = 1
@@ -220,3 +223,39 @@ def test_an_unfinished_run_is_no_ancestor(base: nearkin.Run, tmp_path: Path) -> 
     RunFolder(other.path).mark("interrupted")
     with pytest.raises((UsageError, WorkFailed), match="not finished"):
         warm(other, tmp_path / "runs")
+
+
+def digit_patients(folder: Path) -> None:
+    """Two manifests of other images of the same forty patients of each of three digits."""
+    digits = load_digits()
+    lines: dict[str, list[str]] = {"base": ["path,label,group"], "child": ["path,label,group"]}
+    for label in (0, 1, 2):
+        for place, row in enumerate(np.flatnonzero(digits.target == label)[:120]):
+            Image.fromarray((digits.images[row] * 15.9).astype(np.uint8)).save(folder / f"{row}.png")
+            lines["base" if place % 3 == 0 else "child"].append(f"{row}.png,{label},patient {label}-{place // 3}")
+    for name, rows in lines.items():
+        (folder / f"{name}.csv").write_text("\n".join(rows))
+
+
+def test_other_images_of_patients_that_trained_the_ancestor_are_not_asked_about(tmp_path: Path) -> None:
+    digit_patients(tmp_path)
+    splits = "shots: 30, select: 0, calibrate: 0"
+    of_base = QUICK.replace(DATA, f"source: manifest, path: {tmp_path}/base.csv, {splits}").replace(", shots: 20", "")
+    base = trained(of_base, tmp_path)
+    assert len(base.model.trained_groups) == 90
+    of_child = f"source: manifest, path: {tmp_path}/child.csv, {splits.replace('30', '10')}"
+    text = WARM.replace(DATA, of_child).replace(", shots: 5", "")
+    text = text.replace(", early_stopping: {every: 5, target: 1.0, stop_at_target: true}", "")
+    run = warm(base, tmp_path, text)
+    dataset, _ = reopen_data(run, Watch())
+    kin = [item for item in dataset.items["test"] if item.group in base.model.trained_groups]
+    assert kin, "the two manifests share patients"
+    figure = nearkin.evaluate(run, watch=Watch())["figures"]["clusters"]["model"][0]
+    assert figure["details"]["left_out"]["seen"] == len(kin)
+
+
+def test_a_select_split_that_cannot_judge_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"among the 3 images of select no image has both\. Raise data\.select to 2"):
+        trained(BASE.replace("select: 4", "select: 1"), tmp_path)
+    assert not list(tmp_path.glob("runs/*/*/manifest.json")), "nothing began"
+    trained(QUICK.replace("select: 4", "select: 1"), tmp_path)

@@ -98,6 +98,7 @@ def pixels(images: FloatArray) -> FloatArray:
 def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     """The test items in this space, with an index of the same references and calibration."""
     test, select = dataset.items["test"], dataset.items["select"]
+    seen = [*dataset.items["calibrate"], *_kin_of_trained(run, test)]
     embedded = space.embed(test)
     return View(
         name=space.name,
@@ -107,13 +108,18 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
         groups=tuple(item.group for item in test),
         digests=store.digests(test),
         classes=dataset.classes,
-        seen_digests=run.model.trained_on | set(store.digests(dataset.items["calibrate"])),
+        seen_digests=run.model.trained_on | set(store.digests(seen)),
         index=_index(space, run, dataset, store, embedded.vectors.shape[1]),
         seed=run.recipe.seed,
         select=labelled(space, select, store) if select else None,
         compare=space.compare,
         folds=tuple(embed(test) for embed in space.by_fold),
     )
+
+
+def _kin_of_trained(run: Run, items: Sequence[Item]) -> list[Item]:
+    """Those of a group (a patient) that trained the run, or what it began with. An image alone is known by digest."""
+    return [item for item in items if item.group != item.key and item.group in run.model.trained_groups]
 
 
 def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nearkin.contracts import Way
 from nearkin.index.answering import Asked, evidence
-from nearkin.index.calibration import worst_share
+from nearkin.index.calibration import ROUNDING, worst_share
 from nearkin.index.decide import Evidence
 from nearkin.index.review_load import ReviewLoad
 from nearkin.index.state import State
@@ -71,10 +71,11 @@ def _row(state: State, alpha: float, images: int, load: ReviewLoad | None) -> Al
 def rejected_ranks(alpha: float, n: int) -> int:
     """floor(alpha (n + 1)): how many of the n + 1 possible p-values k / (n + 1) are at most alpha.
 
-    Compared as the index compares, so that a rounded product (0.29 * 100 < 29) does not move it.
+    Compared as the index compares, so that neither a rounded product (0.29 * 100 < 29) nor a rounded alpha (1 - 0.9)
+    moves it.
     """
     nearest = round(alpha * (n + 1))
-    return nearest if nearest / (n + 1) <= alpha else nearest - 1
+    return nearest if nearest / (n + 1) <= alpha * (1 + ROUNDING) else nearest - 1
 
 
 def false_flags(alpha: float, groups: int, images: int, *, way: Way = "held_out", folds: int = 0) -> FalseFlags:

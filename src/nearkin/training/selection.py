@@ -5,17 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from nearkin.contracts import FloatArray, IntArray, Metric
+from nearkin.errors import DataError
 from nearkin.index.distances import distances
+
+
+def refuse_unjudgeable(labels: IntArray) -> None:
+    """`DataError` where no image of select has one of its own class and one of another beside it: (n,) labels."""
+    counts = np.bincount(labels)
+    if np.count_nonzero(counts) < 2 or counts.max() < 2:
+        raise DataError(
+            "data.select: early stopping asks whether an image is nearer to one of its own class than to one of "
+            f"another, and among the {len(labels)} images of select no image has both. Raise data.select to 2 or more, "
+            "of two classes or more; or write 'train.early_stopping: null'."
+        )
 
 
 def pair_auc(embeddings: FloatArray, labels: IntArray, metric: Metric) -> float:
     """How often an image is nearer to one of its own class than to one of another: (n, d), (n,) -> [0, 1].
 
-    The area under the ROC curve of each image's distances to all others, averaged over images; 0.5 is chance,
-    ties count half. Finer than accuracy where there are few images.
+    The area under the ROC curve of each image's distances to all others, averaged over the images that have others of
+    their class and of another; 0.5 is chance, ties count half. Finer than accuracy where there are few images.
     """
-    apart = distances(embeddings, embeddings, metric)
-    return float(np.mean([_query_auc(row, labels == labels[i], i) for i, row in enumerate(apart)]))
+    apart, counts = distances(embeddings, embeddings, metric), np.bincount(labels)[labels]
+    able = np.flatnonzero((counts > 1) & (counts < len(labels)))
+    return float(np.mean([_query_auc(apart[i], labels == labels[i], i) for i in able.tolist()]))
 
 
 def _query_auc(row: FloatArray, same: np.ndarray, query: int) -> float:

@@ -34,6 +34,7 @@ from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, uncalibrated_notes
 from nearkin.training.kornia_layers import kornia_layers
+from nearkin.training.selection import refuse_unjudgeable
 from nearkin.training.trainer import Outcome, Trainer
 from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch
@@ -78,6 +79,8 @@ class Work:
         watch = watch if accelerator.is_main_process else Watch()
         source, drawn = load_data(recipe.data, recipe.seed)
         dataset = drawn if without is None else drawn.without(without)
+        if recipe.train.early_stopping and dataset.items["select"]:
+            refuse_unjudgeable(dataset.codes("select"))
         training = TrainingClasses.of(dataset.classes, dataset.codes("train"), recipe.data.extra_classes)
         model = build_model(Blueprint.of(recipe, training.names), registries)
         refuse_oblong(model.input.size, training.variants)

@@ -215,3 +215,10 @@ def test_drawn_says_how_many_support_images_share_a_group():
     drawn = draw_episodes(pool, n_way=2, n_shot=2, n_query=1, episodes=10, rng=np.random.default_rng(0))
     assert isinstance(drawn, Drawn)
     assert (drawn.sharing == 2).all()
+
+
+def test_more_parents_than_episodes_still_have_an_interval(make_view):
+    parents = [f"alphabet {i:02d}" for i in range(12)]
+    figures = evaluator(episodes=10).evaluate(drawings(make_view, parents=parents, spread=0.5))
+    assert all(np.isfinite(list(figure.details["over_episodes"].values())).all() for figure in figures)
+    assert figures[0].details["over_episodes"]["episodes"] == 24, "two of each"

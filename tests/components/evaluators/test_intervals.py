@@ -63,15 +63,45 @@ def test_the_bootstrap_of_a_mean_is_as_wide_as_students_interval():
     seed=st.integers(0, 99),
 )
 def test_every_resample_has_as_many_units_of_each_stratum_as_there_are(members, seed):
-    strata, units = np.array(members).T
-    weights = resample(items(strata, units), 30, np.random.default_rng(seed))
+    codes, units = np.array(members).T
+    weights = resample(items(codes, units), 30, np.random.default_rng(seed))
     assert weights.shape == (30, len(members))
-    for stratum in np.unique(strata):
-        own = strata == stratum
-        _, first, unit_of = np.unique(units[own], return_index=True, return_inverse=True)
-        by_unit = weights[:, own][:, first]
-        assert (weights[:, own] == by_unit[:, unit_of]).all(), "a unit is drawn whole"
-        assert (by_unit.sum(axis=1) == len(first)).all()
+    names, first, unit_of = np.unique(units, return_index=True, return_inverse=True)
+    by_unit = weights[:, first]
+    assert (weights == by_unit[:, unit_of]).all(), "a unit is drawn whole, in every class that it is of"
+    spans = np.array([len(set(codes[units == name])) > 1 for name in names])
+    for code in np.unique(codes):
+        own = ~spans & (codes[first] == code)
+        assert (by_unit[:, own].sum(axis=1) == own.sum()).all()
+        assert (weights[:, codes == code].sum(axis=1) > 0).all(), "no class is lost"
+    assert (by_unit[:, spans].sum(axis=1) >= spans.sum()).all()
+
+
+def test_a_class_of_shared_units_alone_keeps_as_many_different_ones_as_are_asked_for():
+    codes, units = [0, 0, *[1] * 30], [0, 1, *range(30)]
+    weights = resample(items(codes, units), 200, np.random.default_rng(0), distinct=2)
+    assert (weights[:, :2] > 0).all(), "class 0 has two units, and needs both"
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 5, 10])
+def test_patients_in_every_class_are_resampled_as_patients(n_classes):
+    # Each patient is right or wrong in all images: there is no more to know than one image of each would tell.
+    n = 400
+    codes, units = np.repeat(np.arange(n_classes), n), np.tile(np.arange(n), n_classes)
+    right = np.random.default_rng(0).random(n) < 0.7
+    own = items(codes, units)
+    replicates = resample(own, 4_000, np.random.default_rng(1)) @ right[units] / len(units)
+    spread = corrected(right.mean(), replicates, own).std()
+    assert spread == pytest.approx(np.sqrt(right.mean() * (1 - right.mean()) / (n - 1)), rel=0.05)
+
+
+@pytest.mark.parametrize("n_classes", [15, 19, 30, 100])
+def test_twenty_drawers_of_any_number_of_classes_say_something(n_classes):
+    codes, units = np.repeat(np.arange(n_classes), 20), np.tile(np.arange(20), n_classes)
+    hits = np.random.default_rng(0).random(len(codes)) < 0.75
+    own = items(codes, units)
+    figure = share("x", hits, resample(own, 400, np.random.default_rng(1)), own)
+    assert figure.high - figure.low < 0.45, "no wider than twenty independent drawers"
 
 
 def test_resamples_of_too_few_different_units_are_drawn_again():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nearkin.components.draws import draw_distinct
 from nearkin.components.evaluators import n_way_exam
+from nearkin.components.evaluators.askable import Askable
 from nearkin.components.evaluators.n_way_exam import (
     NWayExam,
     exam_items,
@@ -20,7 +21,7 @@ from nearkin.components.evaluators.n_way_exam import (
     what_is_missing,
 )
 from nearkin.components.evaluators.options import NWayExamOptions
-from nearkin.components.evaluators.questions import Pool, Questions, draw_questions, resamples_of
+from nearkin.components.evaluators.questions import Pool, Questions, at_most, draw_questions, resamples_of
 
 
 def exam(view, **options):
@@ -289,3 +290,11 @@ def test_the_interval_holds_the_true_accuracy_where_one_over_questions_does_not(
     print(f"coverage of {truth:.3f}: images resampled {honest / simulations:.2f}, questions {naive / simulations:.2f}")
     assert honest / simulations >= 0.88
     assert naive / simulations <= 0.70
+
+
+def test_a_quota_leaves_every_class_images_of_two_groups():
+    codes, units = np.repeat(np.arange(50), 6), np.repeat(np.arange(100), 3)
+    drawn = at_most(Askable(np.arange(300), codes, units, {}), 100, np.random.default_rng(0))
+    assert len(drawn) == 100
+    assert len(np.unique(drawn.units)) == 100
+    assert drawn.left_out == {"over_quota": 200}

@@ -49,6 +49,12 @@ def test_the_own_p_value_counts_even_where_another_class_saves_the_image_from_th
     assert (figures["flagged_a"].value, figures["own_p_a"].value) == (0, 0.5)
 
 
+def test_the_own_p_value_is_compared_as_the_index_compares(make_view, fake_index):
+    index = fake_index([[0]], ["a"], {"a": [0.5] * 9}, alpha=1 - 0.9)
+    figure = measure(make_view([0, 1], list("aa"), index=index))["own_p_a"]
+    assert (figure.value, figure.details["expected"]) == (0.5, 0.1)
+
+
 def test_own_p_values_stand_beside_the_exact_range(view):
     details = measure(view)["own_p_a"].details
     assert details["expected"] == 2 / 21

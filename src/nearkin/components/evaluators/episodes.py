@@ -48,7 +48,7 @@ class Episodes:
         able = [pool for pool in pools if pool.n_classes >= 2]
         if not able:
             return [Figure(name, None, note=self._nothing_to_ask(), details={"left_out": dict(items.left_out)})]
-        each = math.ceil(self.options.episodes / len(able))
+        each = max(2, math.ceil(self.options.episodes / len(able)))  # one alone has no spread
         results = [self._ask(view, pool, each, new_classes) for pool in able]
         unable = [pool.name for pool in pools if pool.n_classes < 2]
         figures = [result.figure(f"{name}_{result.pool.name}") for result in results if len(pools) > 1]

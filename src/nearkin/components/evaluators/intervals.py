@@ -46,31 +46,64 @@ def graded_n(scores: NDArray[np.float64], units: IntArray) -> float:
     return float(len(means) * smoothed.mean() * (1 - smoothed.mean()) / smoothed.var())
 
 
+SPANNING = -1
+"""The stratum of units that several classes share."""
+
+
+def strata(items: Askable) -> IntArray:
+    """(u,) in the order of `np.unique(items.units)`: each unit's class, or `SPANNING` where it is of several."""
+    _, places = np.unique(items.units, return_inverse=True)
+    unit, code = np.unique(np.stack([places.reshape(-1), items.codes]), axis=1)
+    _, first, n_classes = np.unique(unit, return_index=True, return_counts=True)
+    found: IntArray = np.where(n_classes == 1, code[first], SPANNING)
+    return found
+
+
 def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distinct: int = 1) -> IntArray:
     """Bootstrap draws: (resamples, n) how often each item was drawn.
 
-    Within each class as many units are drawn, with replacement, as it has; a unit brings all its items of the
-    class (one that spans classes is a unit of each). Draws of fewer than `distinct` different units are drawn
-    again: what is measured would not exist there.
+    Within each class as many units are drawn, with replacement, as it has alone, and as many of those that span
+    classes as there are; a unit brings all its items, so that what it does to one class it does to all. A class with
+    fewer than `distinct` different units in a draw has its own drawn again (what is measured would not exist there);
+    where it has too few of its own, missing ones are added to that draw.
     """
-    weights = np.zeros((resamples, len(items)), dtype=np.int64)
+    units, unit_of = np.unique(items.units, return_inverse=True)
+    unit_of, stratum = unit_of.reshape(-1), strata(items)
+    drawn = np.zeros((resamples, len(units)), dtype=np.int64)
+    shared = np.flatnonzero(stratum == SPANNING)
+    if len(shared):
+        drawn[:, shared] = _drawn(len(shared), resamples, rng)
     for code in np.unique(items.codes):
-        rows = np.flatnonzero(items.codes == code)
-        units, unit_of = np.unique(items.units[rows], return_inverse=True)
-        chances = np.full(len(units), 1 / len(units))
-        counts = rng.multinomial(len(units), chances, size=resamples)
-        while (short := np.count_nonzero(counts, axis=1) < distinct).any():
-            counts[short] = rng.multinomial(len(units), chances, size=int(short.sum()))
-        weights[:, rows] = counts[:, unit_of]
-    return weights
+        own, members = np.flatnonzero(stratum == code), np.unique(unit_of[items.codes == code])
+        if len(own):
+            drawn[:, own] = _drawn(len(own), resamples, rng)
+        while (short := np.count_nonzero(drawn[:, members], axis=1) < distinct).any():
+            if len(own) < distinct:
+                _add_missing(drawn, np.flatnonzero(short), members, distinct, rng)
+                break
+            drawn[np.ix_(short, own)] = _drawn(len(own), int(short.sum()), rng)
+    return drawn[:, unit_of]
+
+
+def _drawn(n: int, resamples: int, rng: np.random.Generator) -> IntArray:
+    """(resamples, n): how often each of n was drawn in n draws."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+
+
+def _add_missing(drawn: IntArray, rows: IntArray, members: IntArray, distinct: int, rng: np.random.Generator) -> None:
+    """Give these draws of (resamples, u) so many different members, in place."""
+    for row in rows:
+        missing = members[drawn[row, members] == 0]
+        drawn[row, rng.permutation(missing)[: distinct - (len(members) - len(missing))]] = 1
 
 
 def corrected(value: float, replicates: NDArray[np.float64], items: Askable) -> NDArray[np.float64]:
     """Replicates moved so that their mean is the estimate, and spread by what a bootstrap of few units lacks.
 
-    Draws with repeats bias some figures, hence the move. The degrees of freedom are units less classes.
+    Draws with repeats bias some figures, hence the move. The degrees of freedom are units less strata: classes, and
+    one more where units span them.
     """
-    spread = widening(items.n_units, len(np.unique(items.codes)))
+    spread = widening(items.n_units, len(np.unique(strata(items))))
     moved: NDArray[np.float64] = value + spread * (replicates - replicates.mean())
     return moved
 

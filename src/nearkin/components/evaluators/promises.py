@@ -42,13 +42,15 @@ def own_p(label: str, own: Answered) -> Figure:
 
     One image a group: images of one group are not exchangeable with calibration groups, one image is.
     """
+    from nearkin.index.calibration import fits
+
     name = f"own_p_{label}"
     why_not = unmeasurable(label, own)
     if why_not:
         return Figure(name, None, note=why_not)
     one_each = own.where(np.unique(own.items.units, return_index=True)[1])
     promise = own.answers[0].promise
-    low_p = np.array([answer.p_values[label] <= promise.alpha for answer in one_each.answers])
+    low_p = ~fits(np.array([answer.p_values[label] for answer in one_each.answers]), promise.alpha)
     details = expected_range(
         promise.alpha, promise.groups[label], len(one_each), way=promise.way or "held_out", folds=promise.folds
     )

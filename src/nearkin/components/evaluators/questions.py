@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
 
 def at_most(items: Askable, most: int, rng: np.random.Generator) -> Askable:
-    """The items; of more than `most`, an equal quota a class, drawn."""
+    """The items; of more than `most`, an equal quota a class, drawn: of each unit one before a second of any."""
     if len(items) <= most:
         return items
     codes = np.unique(items.codes)
     quota = max(2, most // len(codes))
     order = rng.permutation(len(items))
+    order = order[np.argsort(_turn(items, order), kind="stable")]
     chosen = [order[items.codes[order] == code][:quota] for code in codes]
     drawn = items.where(np.sort(np.concatenate(chosen)))
     return replace(drawn, left_out={**items.left_out, "over_quota": len(items) - len(drawn)})
+
+
+def _turn(items: Askable, order: IntArray) -> IntArray:
+    """(n,) positions of items -> (n,) how many of the same class and unit come before each."""
+    _, block = np.unique(np.stack([items.codes[order], items.units[order]]), axis=1, return_inverse=True)
+    by_block = np.argsort(block.reshape(-1), kind="stable")
+    sizes = np.bincount(block.reshape(-1))
+    turn = np.empty(len(order), dtype=np.int64)
+    turn[by_block] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return turn
 
 
 def resamples_of(items: Askable, resamples: int, rng: np.random.Generator, *, n_way: int) -> IntArray:
