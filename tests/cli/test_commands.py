@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +212,34 @@ def test_preview_draws_a_batch(nearkin: Shell) -> None:
     done = nearkin("data", "preview", "tiny.yaml", "--output", "sheet.png")
     assert done.out == "sheet.png\n"
     assert Image.open("sheet.png").width > 200
+
+
+def test_a_picture_is_drawn_anew_over_nearkins_own_and_never_over_another(nearkin: Shell) -> None:
+    for _ in range(2):
+        assert nearkin("data", "preview", "tiny.yaml", "--output", "sheet.png").code == 0
+    Image.new("L", (8, 8)).save("xray.png")
+    Path("notes.png").write_text("no picture at all")
+    for name in ("xray.png", "notes.png"):
+        before = Path(name).read_bytes()
+        for command in (["data", "preview", "tiny.yaml", "--output"], ["data", "check", "tiny.yaml", "--picture"]):
+            done = nearkin(*command, name)
+            assert done.code == 2
+            assert "exists already, and is no picture of nearkin's. Choose another name." in done.err
+        assert Path(name).read_bytes() == before
+
+
+def test_output_that_nobody_can_hear_or_say_ends_no_command() -> None:
+    def said(shell: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        command = shell.replace("nearkin", f"{sys.executable} -m nearkin")
+        return subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, env={**os.environ, **settings}, check=False
+        )
+
+    closed = said("nearkin recipes list >&-")
+    assert (closed.returncode, closed.stderr) == (0, "")
+    ascii_alone = said("nearkin validate \u65e5", PYTHONIOENCODING="ascii")
+    assert ascii_alone.returncode == 2
+    assert "Traceback" not in ascii_alone.stderr
 
 
 def test_recipes_are_listed_shown_and_copied_but_never_over_a_file(nearkin: Shell) -> None:

@@ -50,6 +50,18 @@ def test_missing_files_and_images_in_memory_keep_their_groups(tmp_path: Path) ->
     )
 
 
+def test_files_that_cannot_be_looked_at_or_read_are_left_to_the_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    endless = Item("endless", "a", "endless", None, tmp_path / ("x" * 300))
+    same = item(tmp_path / "x", "one"), item(tmp_path / "y", "one")
+    monkeypatch.setattr(Path, "open", closed)
+    assert groups(endless, *same) == ["endless", "x", "y"]
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("pqrst")), max_size=12), st.randoms())
 def test_groups_join_along_chains_whatever_the_order(

@@ -108,6 +108,15 @@ def test_everything_misplaced_in_a_folder_is_told_at_once(save: Save, gray: Byte
     ]
 
 
+def test_a_folder_of_no_name_is_no_class(save: Save, gray: Bytes8, tmp_path: Path) -> None:
+    save("cat/1.png", gray)
+    save(" /1.png", gray)
+    assert (
+        trouble(folder(tmp_path))
+        == f"{tmp_path}: folders whose name is blank, and a class has a name: ' '. Rename them."
+    )
+
+
 def test_a_link_that_leads_back_is_told(save: Save, gray: Bytes8, tmp_path: Path) -> None:
     save("cat/1.png", gray)
     (tmp_path / "pets" / "all").mkdir(parents=True)

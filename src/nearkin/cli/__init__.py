@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
+from pathlib import Path
 
 
 def main() -> None:
     """Run `nearkin`; exit 0 done, 1 the work failed, 2 a bad recipe or command line, 3 a plugin, 4 damage on disk."""
-    sys.exit(run(sys.argv[1:]))
+    speakable()
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while Python still imports; later each command tells what is kept
+        print("interrupted.", file=sys.stderr)
+        sys.exit(1)
+
+
+def speakable() -> None:
+    """Output goes on where none can be heard, and where a character cannot be said: a closed pipe, a code page."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from nearkin.cli import show
+from nearkin.cli.pictures import refuse_picture, save_picture
 from nearkin.datacheck import Report, backbone_before_training, check_source, suspects
-from nearkin.errors import DataError, UsageError, listing
+from nearkin.errors import DataError, listing
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
 from nearkin.recipe.shipped import find_recipe
@@ -33,8 +34,8 @@ def data_check(
 
     `embedding`: pairs that look alike to the recipe's backbone are named too.
     """
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise UsageError(f"--picture {picture}: it is a PNG file; end its name in .png.")
+    if picture is not None:
+        refuse_picture("--picture", picture, "it")
     registries = load_registries(files=plugins)
     read = read_recipe(find_recipe(recipe), registries, overrides)
     embed = backbone_before_training(read, registries) if embedding else None
@@ -42,7 +43,7 @@ def data_check(
         report = check_source(read.data, read.seed, partial(eyes.progress, "looking at images"), embed=embed)
     print(json.dumps(report.as_json(), indent=2) if as_json else told(report))
     if picture is not None:
-        suspects(report).save(picture)
+        save_picture(suspects(report), picture)
         show.message(f"the suspects: {picture}")
     if report.problems:
         raise DataProblems(f"{len(report.problems)} problems: {listing(f.what for f in report.problems)}.")

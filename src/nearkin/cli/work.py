@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nearkin.cli import show
+from nearkin.cli.pictures import refuse_picture, save_picture
 from nearkin.errors import UsageError, WorkFailed
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
@@ -109,8 +110,7 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     from nearkin.training.watch import Watch
     from nearkin.training.work import Work
 
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output}: a preview is a PNG file; end its name in .png.")
+    refuse_picture("--output", output, "a preview")
     if step < 0:
         raise UsageError(f"--step {step}: steps count from 0.")
     registries = load_registries(files=plugins)
@@ -123,7 +123,7 @@ def preview(recipe: str, overrides: Sequence[str], *, output: Path, step: int, p
     a1, p, a2, n = batch.structure
     pairs = [(int(i), int(j), 1) for i, j in zip(a1, p, strict=True)]
     pairs += [(int(i), int(j), 0) for i, j in zip(a2, n, strict=True)]
-    pair_sheet(images.numpy(), pairs, labels).save(output)
+    save_picture(pair_sheet(images.numpy(), pairs, labels), output)
     print(output)
 
 
@@ -152,9 +152,8 @@ def explain(run: Path, image: Path, *, against: Path | None, output: Path, plugi
     from nearkin.explaining import overlay
     from nearkin.run import load_run
 
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output}: the map is a PNG file; end its name in .png.")
+    refuse_picture("--output", output, "the map")
     found = explain_image(load_run(run, plugin_files=plugins), image, against)
-    overlay(found).save(output)
+    save_picture(overlay(found), output)
     show.message(f"{found.of}: red where a region made it so")
     print(output)

@@ -30,10 +30,11 @@ def group_copies(items: Sequence[Item]) -> tuple[Item, ...]:
 
 
 def _copies(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Items of one mark with equal files. Only files of one size are read; a missing one is the decoder's to tell."""
-    files = [(item, item.place) for item in items if isinstance(item.place, Path) and item.place.is_file()]
-    for same_size in _shared((place.stat().st_size, item) for item, place in files):
-        yield from _shared(((_content(item), item.split or "train"), item) for item in same_size)
+    """Items of one mark with equal files. Only files of one size are read; what cannot be is the decoder's to tell."""
+    sized = ((_size(item), item) for item in items)
+    for same_size in _shared((size, item) for size, item in sized if size is not None):
+        hashed = ((_content(item), item) for item in same_size)
+        yield from _shared(((content, item.split or "train"), item) for content, item in hashed if content)
 
 
 def _shared(keyed: Iterable[tuple[Hashable, Item]]) -> list[list[Item]]:
@@ -44,6 +45,18 @@ def _shared(keyed: Iterable[tuple[Hashable, Item]]) -> list[list[Item]]:
     return [items for items in found.values() if len(items) > 1]
 
 
-def _content(item: Item) -> str:
-    with Path(str(item.place)).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _size(item: Item) -> int | None:
+    """Of its file in bytes; nothing where it has none that can be looked at."""
+    try:
+        return item.place.stat().st_size if isinstance(item.place, Path) and item.place.is_file() else None
+    except OSError:
+        return None
+
+
+def _content(item: Item) -> str | None:
+    """The digest of its file; nothing where it cannot be read."""
+    try:
+        with Path(str(item.place)).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -135,12 +135,14 @@ def _refuse_misplaced(root: Path, inside: Mapping[Path, list[Path]]) -> None:
     # A key that is no text could not be hashed or written into a run.
     unwritable = [path for path in within if _shown(path.relative_to(root)) != str(path.relative_to(root))]
     empty = [folder for folder, paths in classes.items() if not paths]
+    blank = [folder for folder in classes if not folder.name.strip()]
     problems = {
         "files that are in no class folder: {}. Move or remove them.": loose,
         "folders with both images and folders inside: {}. "
         "A class's folder holds images alone; move the images or the folders.": mixed,
         "class folders without images: {}. Fill or remove them.": empty,
         "names that are not UTF-8: {}. Rename them.": unwritable,
+        "folders whose name is blank, and a class has a name: {}. Rename them.": blank,
     }
     told = [
         f"{root}: " + words.format(listing(_shown(path.relative_to(root)) for path in paths))
@@ -159,5 +161,6 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _shown(path: Path) -> str:
-    """As text that any terminal takes."""
-    return str(path).encode(errors="backslashreplace").decode()
+    """As text that any terminal takes, in quotes where there is nothing to see."""
+    text = str(path).encode(errors="backslashreplace").decode()
+    return text if text.strip() else repr(text)
