@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from nearkin.data import decode, load_data
 from nearkin.data.arrays import Arrays
+from nearkin.data.images import BadImage
 from nearkin.errors import DataError
 from nearkin.recipe.data_options import DataOptions
 
@@ -37,10 +40,10 @@ def test_labels_that_are_text_stay_as_written(tmp_path: Path) -> None:
 
 
 def test_groups_are_taken_and_an_empty_one_is_the_images_own(tmp_path: Path) -> None:
-    groups = np.array(["p1", "p1", ""] * 4)
+    groups = np.array(["p1", "p1", "", " "] * 3)
     items = Arrays(saved(tmp_path, images=IMAGES, labels=LABELS, groups=groups)).items
     assert items[0].group == items[1].group == "p1"
-    assert items[2].group == items[2].key
+    assert [item.group for item in items[2:4]] == [item.key for item in items[2:4]]
 
 
 def test_medmnists_parts_become_splits(tmp_path: Path) -> None:
@@ -59,7 +62,13 @@ def test_medmnists_parts_become_splits(tmp_path: Path) -> None:
         ({"images": IMAGES}, "holds images and no labels"),
         ({"images": IMAGES, "labels": LABELS[:5]}, "labels holds 5 for 12 images"),
         ({"images": IMAGES, "labels": np.zeros((12, 14), int)}, "Several labels are not"),
-        ({"images": IMAGES, "labels": np.array([None] * 12)}, "cannot be read as a .npz file of plain arrays"),
+        ({"images": IMAGES, "labels": np.array([None] * 12)}, "plain arrays: labels: it holds Python objects"),
+        ({"images": np.array(["a.png"] * 12), "labels": LABELS}, "images is <U5, wants numbers"),
+        ({"images": IMAGES.astype(complex), "labels": LABELS}, "images is complex128, wants numbers"),
+        ({"images": np.uint8(3), "labels": LABELS}, r"images has the shape \(\), wants"),
+        ({"images": IMAGES.reshape(12, 64), "labels": LABELS}, r"images has the shape \(12, 64\), wants"),
+        ({"images": IMAGES[:, :0], "labels": LABELS}, r"images has the shape \(12, 0, 8\), wants"),
+        ({"images": IMAGES, "labels": np.int64(1)}, r"labels is int64 of shape \(\)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
@@ -72,6 +81,115 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.npz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cannot be read as a \.npz"):
+        Arrays(path)
+
+
+def test_one_npy_array_is_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", IMAGES)
+    with pytest.raises(DataError, match=r"is one \.npy array; save images and labels"):
+        Arrays((tmp_path / "set.npy").rename(tmp_path / "set.npz"))
+
+
+def test_a_folder_is_no_npz(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no file"):
+        Arrays(tmp_path)
+
+
+def test_a_csv_file_is_refused_without_the_advice_to_load_it_unsafely(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    path.write_text("path,label\na.png,b\n")
+    with pytest.raises(DataError, match="it is of another format") as refused:
+        Arrays(path)
+    assert "pickle" not in str(refused.value)
+
+
+def test_damaged_compressed_data_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, images=IMAGES, labels=LABELS)
+    raw = bytearray(path.read_bytes())
+    raw[100:140] = b"\xff" * 40
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="plain arrays: images: it is damaged"):
+        Arrays(path)
+
+
+def with_header_bytes(path: Path, *, local: int, central: int, value: int) -> Path:
+    """The first member's two headers, each with one byte changed."""
+    raw = bytearray(path.read_bytes())
+    raw[local] = raw[raw.find(b"PK\x01\x02") + central] = value
+    path.write_bytes(raw)
+    return path
+
+
+def test_an_encrypted_array_is_refused(tmp_path: Path) -> None:
+    path = with_header_bytes(saved(tmp_path, images=IMAGES, labels=LABELS), local=6, central=8, value=1)
+    with pytest.raises(DataError, match=r"images: File 'images\.npy' is encrypted.*Save the file anew"):
+        Arrays(path)
+
+
+def test_an_unknown_compression_is_refused(tmp_path: Path) -> None:
+    path = with_header_bytes(saved(tmp_path, images=IMAGES, labels=LABELS), local=8, central=10, value=99)
+    with pytest.raises(DataError, match="images: That compression method is not supported"):
+        Arrays(path)
+
+
+def test_all_members_that_are_no_arrays_are_named_together(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as file:
+        file.writestr("images.npy", b"no array")
+        file.writestr("labels.npy", b"")
+    with pytest.raises(DataError, match=r"(?s)images: it is damaged or no \.npy.*labels: it is damaged or no \.npy"):
+        Arrays(tmp_path / "set.npz")
+
+
+def test_an_array_that_claims_more_than_memory_holds_is_refused(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    huge = {"descr": "|u1", "fortran_order": False, "shape": (2**20, 2**20, 2**20)}
+    np.lib.format.write_array_header_1_0(header, huge)
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as file:
+        file.writestr("images.npy", header.getvalue())
+        file.writestr("labels.npy", b"")
+    with pytest.raises(DataError, match="images: "):
+        Arrays(tmp_path / "set.npz")
+
+
+def test_what_has_no_meaning_is_not_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, images=IMAGES, labels=LABELS, notes=np.array([{"of": "Monday"}]))
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("README.txt", "Images of Monday.")
+    assert len(Arrays(path).items) == 12
+
+
+def test_each_bad_image_is_named_by_its_key(tmp_path: Path) -> None:
+    images = IMAGES.astype(np.float32)
+    images[[3, 5]] = np.nan
+    source = Arrays(saved(tmp_path, images=images, labels=LABELS))
+    for row in (3, 5):
+        with pytest.raises(BadImage, match=rf"^set\.npz/images/{row}: holds 64 pixels that are NaN") as bad:
+            source.load(source.items[row])
+        assert bad.value.source == source.items[row].key
+
+
+@pytest.mark.parametrize("name", ["labels", "test_labels", "val_groups"])
+def test_labels_and_groups_without_images_are_refused(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, train_images=IMAGES, train_labels=LABELS, **{name: LABELS})
+    images = name.replace("labels", "images").replace("groups", "images")
+    with pytest.raises(DataError, match=f"holds {name} and no {images}"):
+        Arrays(path)
+
+
+def test_empty_labels_are_refused_with_their_rows(tmp_path: Path) -> None:
+    labels = np.array(["a", "", "b", "  "] * 3)
+    with pytest.raises(
+        DataError, match="labels: the label is empty in 6 of 12 rows, counted from 0: 1, 3, 5, 7, 9, 11"
+    ):
+        Arrays(saved(tmp_path, images=IMAGES, labels=labels))
+
+
+def test_the_problems_of_all_parts_are_told_together(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path, train_images=IMAGES, train_labels=LABELS[:5], test_images=IMAGES.astype(str), test_labels=LABELS
+    )
+    with pytest.raises(DataError, match=r"(?s)train_labels holds 5.*\n.*set\.npz: test_images is <U3, wants numbers"):
         Arrays(path)
 
 
