@@ -122,6 +122,80 @@ def test_a_manifest_gives_references_and_calibration_by_its_splits(nearkin: Shel
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["calibrate", "x.index", "m.csv"], "calibrate"),
+        (["add", "x.index", "m.csv"], "train"),
+        (["build", "new.index", "--run", "RUN", "--images", "m.csv"], "train"),
+        (["build", "new.index", "--run", "RUN", "--calibrate", "m.csv"], "calibrate"),
+        (["build", "new.index", "--run", "RUN", "--images", "refs", "--calibrate", "m.csv"], "calibrate"),
+    ],
+)
+def test_a_manifest_without_an_image_of_the_split_that_is_asked_for_is_refused(
+    nearkin: Shell, trained: Path, built: str, arguments: list[str], wanted: str
+) -> None:
+    rows = [f"new/7/{path.name},7,test" for path in Path("new/7").iterdir()]
+    Path("m.csv").write_text("\n".join(["path,label,split", *rows]))
+    before = info(nearkin, built)
+    run = str(trained / "runs/tiny/1")
+    done = nearkin("index", *(run if word == "RUN" else word for word in arguments))
+    said = f"m.csv: none of its images is of split {wanted!r}; there are 5 of split 'test'."
+    assert (done.code, done.out, said in done.err) == (2, "", True), done.err
+    assert info(nearkin, built) == before
+    assert not Path("new.index").exists()
+
+
+def test_options_of_image_files_are_refused_where_no_images_are_named(nearkin: Shell, built: str) -> None:
+    for option in (["--label", "2"], ["--group", "g"]):
+        assert "--label and --group go with image files" in nearkin("index", "calibrate", built, *option).err
+    done = nearkin("index", "calibrate", built, "--on-references", "--group", "g")
+    assert "--group goes with image files" in done.err
+
+
+def test_an_index_whose_classes_were_all_replaced_calibrates_on_the_new_ones(nearkin: Shell, built: str) -> None:
+    write_digits(Path("extra"), "3", slice(0, 12))
+    assert nearkin("index", "remove", built, *(word for label in "247" for word in ("--label", label))).code == 0
+    assert nearkin("index", "add", built, "extra").code == 0
+    done = nearkin("index", "calibrate", built, "--on-references")
+    assert done.code == 0, done.err
+    assert "calibration images of '2', '4', '7' were dropped: the index holds no reference of" in done.err
+    said = info(nearkin, built)
+    assert (said["way"], said["classes"]["3"]["state"]) == ("leave_one_group_out", "calibrated")
+    assert said["history"][-1]["details"]["dropped"] == {"2": 20, "4": 20, "7": 20}
+    assert nearkin("index", "verify", built).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["add", "x.index", "new/2/FILE", "--label", "z\udcff"], "labels"),
+        (["add", "x.index", "new/2/FILE", "--label", "2", "--group", "z\udcff"], "groups"),
+        (["calibrate", "x.index", "new/2/FILE", "--label", "2", "--group", "z\udcff"], "groups"),
+        (["relabel", "x.index", "z\udcff", "--label", "2"], "to"),
+    ],
+)
+def test_text_that_is_not_utf_8_is_refused_before_anything_changes(
+    nearkin: Shell, built: str, arguments: list[str], what: str
+) -> None:
+    before, file = info(nearkin, built), next(Path("new/2").iterdir()).name
+    done = nearkin("index", *(word.replace("FILE", file) for word in arguments))
+    assert (done.code, done.out) == (1, "")
+    assert f"{what}: not UTF-8, so no file can hold it: 'z\\udcff' at 0. Write it in UTF-8." in done.err
+    assert info(nearkin, built) == before
+
+
+def test_an_image_file_whose_name_is_not_utf_8_is_to_be_renamed(nearkin: Shell, built: str) -> None:
+    name = "odd\udcff.png"
+    try:
+        shutil.copy(next(Path("new/2").iterdir()), name)
+    except OSError:
+        pytest.skip("this file system holds no such names")
+    done = nearkin("index", "calibrate", built, name, "--label", "2")
+    assert (done.code, done.out) == (1, "")
+    assert "sources: not UTF-8, so no file can hold it: 'odd\\udcff.png' at 0. Rename the file." in done.err
+
+
 def test_images_are_added_from_files_and_folders_and_their_classes_calibrated_again(nearkin: Shell, built: str) -> None:
     files = write_digits(Path("more"), "3", slice(0, 3))
     done = nearkin("index", "add", built, *files, "--label", "3", "--group", "writer 1", "--json")
@@ -180,7 +254,7 @@ def test_two_indexes_of_one_model_are_merged(nearkin: Shell, built: str, trained
     assert nearkin("index", "build", "z.index", "--run", run, "--images", "new").code == 0
     done = nearkin("index", "merge", built, "z.index")
     assert done.code == 1
-    assert "renumber=True" in done.err
+    assert "new ones: 'nearkin index merge --renumber'" in done.err
     assert json.loads(nearkin("index", "merge", built, "z.index", "--renumber", "--json").out)["references"] == 27
 
 
@@ -257,6 +331,9 @@ def test_an_index_is_exported_with_labels_and_paths(nearkin: Shell, built: str) 
         ["remove", "x.index", "--id", "1", "--label", "2"],
         ["relabel", "x.index", "new"],
         ["calibrate", "x.index", "--alpha", "2"],
+        ["calibrate", "x.index", "--label", "2"],
+        ["calibrate", "x.index", "--group", "g"],
+        ["calibrate", "x.index", "--on-references", "--group", "g"],
         ["query", "x.index", "a.png", "--alpha", "0"],
         ["nonsense"],
     ],

@@ -142,6 +142,20 @@ def test_recalibrating_scores_the_same_references_as_they_are_now(draw: Draw) ->
     assert index.promise.uncalibrated == {}
 
 
+def test_items_of_classes_that_went_do_not_keep_an_index_from_another_way(
+    make: Callable[..., Index], draw: Draw
+) -> None:
+    index = make({"a": 20, "b": 20})
+    index.remove(labels="b")
+    assert index.calibrate_on_references("a").promise.groups == {"a": 10}
+    assert index.history[-1].details["dropped"] == {"b": 20}
+    index.add(draw("b", 10, 7), ["b"] * 10)
+    assert index.promise.uncalibrated["b"] == "none given"
+    assert index.calibrate_on_references().remove(labels=["a", "c"]) == 20
+    assert index.calibrate(draw("b", 15, 8), ["b"] * 15).promise.way == "held_out"
+    assert index.history[-1].details["dropped"] == {"a": 10, "c": 10}
+
+
 def test_an_index_stands_on_one_way(make: Callable[..., Index], draw: Draw) -> None:
     index = make({"a": 20, "b": 20})
     with pytest.raises(IndexCallError, match="'b' would stay calibrated held-out, and these leave-one-group-out"):

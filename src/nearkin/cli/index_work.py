@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.cli import show
+from nearkin.cli.index_images import given, parted
 from nearkin.cli.index_look import print_alphas, references, tell
-from nearkin.contracts import Embedded, Split
+from nearkin.contracts import Embedded
 from nearkin.data.items import Item
-from nearkin.data.manifest import read_manifest
-from nearkin.data.sources import list_folder
 from nearkin.errors import UsageError, listing
 from nearkin.index import Index
 from nearkin.index.alphas import ALPHAS
@@ -36,8 +35,8 @@ def build(
     check_alpha(alpha)
     if path.exists():
         raise UsageError(f"{path}: exists already. 'nearkin index add' adds to it; else choose another name.")
-    parts = parted(listed([images]), "train", "calibrate") if images else {}
-    held_out = parted(listed([calibrate]), "calibrate") if calibrate else parts
+    parts = parted([images], "train", "calibrate") if images else {}
+    held_out = parted([calibrate], "calibrate") if calibrate else parts
     with show.busy(f"building {path}") as told, _keeping(kept := path.with_name(f"{path.name}.embedding")):
         opened = load_run(run, plugin_files=plugins)
         index = opened.index
@@ -99,7 +98,7 @@ def add(
     as_json: bool,
 ) -> None:
     """`nearkin index add`."""
-    items = parted(listed(images, label, group), "train")["train"]
+    items = parted(images, "train", label=label, group=group)["train"]
     with show.busy(f"adding to {path}") as told, edit_index(path, plugin_files=plugins) as index:
         index.on_embed = told
         ids = index.add(**given(items), reviewed=reviewed)
@@ -130,9 +129,8 @@ def calibrate(
 ) -> None:
     """`nearkin index calibrate`."""
     check_alpha(alpha)
-    if on_references and images:
-        raise UsageError("--on-references calibrates on the index's own references: name no images.")
-    items = parted(listed(images, label, group), "calibrate")["calibrate"] if images else []
+    _check_words(images, label, group, on_references)
+    items = parted(images, "calibrate", label=label, group=group)["calibrate"] if images else []
     with show.busy(f"calibrating {path}") as told, edit_index(path, plugin_files=plugins) as index:
         index.on_embed = told
         if items:
@@ -141,9 +139,33 @@ def calibrate(
             index.calibrate_on_references(label, alpha=alpha)
         else:
             index.recalibrate(alpha)
+    _tell_dropped(index)
     show.message(str(index.promise))
     facts = {"promise": str(index.promise), "groups": dict(index.promise.groups)}
     tell(index, "calibrated", as_json, **facts)
+
+
+def _check_words(images: Sequence[Path], label: str | None, group: str | None, on_references: bool) -> None:
+    """`UsageError` for options of `calibrate` that would have no effect."""
+    if on_references and images:
+        raise UsageError("--on-references calibrates on the index's own references: name no images.")
+    if on_references and group is not None:
+        raise UsageError("--group goes with image files. With --on-references, --label names a class.")
+    if not images and not on_references and (label, group) != (None, None):
+        raise UsageError(
+            "--label and --group go with image files, and none are named. Name some, or leave the options out; "
+            "with --on-references, --label names a class."
+        )
+
+
+def _tell_dropped(index: Index) -> None:
+    """Which classes lost their calibration items because it went another way this time."""
+    dropped = index.history[-1].details.get("dropped")
+    if dropped:
+        show.message(
+            f"calibration images of {listing(map(repr, dropped))} were dropped: the index holds no reference of "
+            "such a class, and is calibrated in another way now."
+        )
 
 
 def query(
@@ -213,53 +235,3 @@ def check_alpha(alpha: float | None) -> None:
     """`UsageError` where it is no share."""
     if alpha is not None and not 0 < alpha < 1:
         raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
-
-
-# ------------------------------------------------------------------------------------------ labelled images
-
-
-def listed(paths: Sequence[Path], label: str | None = None, group: str | None = None) -> list[Item]:
-    """Image files of one label, else the items of class folders and manifests."""
-    if not paths:
-        raise UsageError("name a folder with a folder a class, a manifest, or image files with --label.")
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        raise UsageError(f"there is no {listing(missing)}.")
-    if label is not None:
-        return [Item(str(path), label, group or str(path), None, path) for path in paths]
-    if group is not None:
-        raise UsageError("--group goes with image files and --label; a manifest names groups in its column 'group'.")
-    return [item for path in paths for item in _listed(path)]
-
-
-def _listed(path: Path) -> tuple[Item, ...]:
-    if path.is_dir():
-        return list_folder(path)
-    if path.suffix.lower() != ".csv":
-        raise UsageError(f"{path}: is neither a folder nor a CSV manifest. Image files need --label.")
-    return read_manifest(path)
-
-
-def parted(items: Sequence[Item], default: Split, *others: Split) -> dict[Split, list[Item]]:
-    """By split, items without one in `default`. Those of splits that are not named are told, and left out."""
-    parts: dict[Split, list[Item]] = {split: [] for split in (default, *others)}
-    left_out: Counter[str] = Counter()
-    for item in items:
-        split = item.split or default
-        if split in parts:
-            parts[split].append(item)
-        else:
-            left_out[split] += 1
-    if left_out:
-        said = listing(f"{n} of split {split!r}" for split, n in sorted(left_out.items()))
-        show.message(f"left out: {said}; the split {default!r} is taken here.")
-    return parts
-
-
-def given(items: Sequence[Item]) -> dict[str, Any]:
-    """Items as the index takes them. An item that is its own group has none: keys of two folders may be alike."""
-    return {
-        "images_or_embeddings": [str(item.place) for item in items],
-        "labels": [item.label for item in items],
-        "groups": ["" if item.group == item.key else item.group for item in items],
-    }

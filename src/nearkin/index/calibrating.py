@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,7 @@ def calibrate(state: State, given: Given, named: Mapping[str, Any], alpha: float
     new = Calibration(vectors=given.vectors, scores=none, space=given.space, **plain)
     check_labels(new, state.references)
     check_independent(new, state.references, state.trained, state.reviewed, state.settings.metric)
-    return _calibrated(state, new, level).noted("calibrate", len(given), plain["labels"], alpha=level), None
+    return _calibrated(state, "calibrate", new, level), None
 
 
 def calibrate_on_references(
@@ -53,13 +54,18 @@ def calibrate_on_references(
             "review, or is of such a group. Add references that are neither, or calibrate on held-out images."
         )
     leaving_out.refuse_copies(new, state.scorer)
-    changed = _calibrated(state, new, level)
-    return changed.noted("calibrate_on_references", len(rows), new.labels, alpha=level), None
+    return _calibrated(state, "calibrate_on_references", new, level), None
 
 
-def _calibrated(state: State, new: Calibration, level: float) -> State:
-    calibration = state.calibration.replaced(new).scored(state.scorer, set(new.labels))
-    return replace(state, calibration=calibration, folds=(), settings=replace(state.settings, alpha=level))
+def _calibrated(state: State, call: str, new: Calibration, level: float) -> State:
+    """With these items, scored; the history says which classes lost theirs, and how many those were."""
+    joined = state.calibration.replaced(new, {*state.references.classes})
+    calibration = joined.scored(state.scorer, set(new.labels))
+    changed = replace(state, calibration=calibration, folds=(), settings=replace(state.settings, alpha=level))
+    left = {*joined.labels}
+    gone = Counter(label for label in state.calibration.labels if label not in left)
+    said = {"dropped": dict(sorted(gone.items()))} if gone else {}
+    return changed.noted(call, len(new), new.labels, alpha=level, **said)
 
 
 def calibrate_across(state: State, given: Sequence[Fold], alpha: float | str | None) -> tuple[State, None]:

@@ -123,13 +123,16 @@ class Calibration:
         fresh = self.fresh - labels | ({to} if still_fresh and labels <= self.fresh else set())
         return replace(self, labels=tuple(to if label in labels else label for label in self.labels), fresh=fresh)
 
-    def replaced(self, new: Calibration) -> Calibration:
+    def replaced(self, new: Calibration, held: Set[str]) -> Calibration:
         """`new` in the place of what there was of its classes; the other classes stay. Not yet scored.
 
-        `IndexCallError` where they would stay with another way than the new one's.
+        Where they would stay with another way than the new one's: `IndexCallError` for those that are `held` (that the
+        index holds references of), and the items of the others, which decide nothing, are dropped.
         """
-        replaced = set(new.labels)
-        kept = self.taken([item for item, label in enumerate(self.labels) if label not in replaced])
+        others_stay = {*self.labels} - {*new.labels}
+        if self.way != new.way:
+            others_stay &= held
+        kept = self.taken([item for item, label in enumerate(self.labels) if label in others_stay])
         if len(kept) and kept.way != new.way:
             others = listing(map(repr, dict.fromkeys(kept.labels)))
             raise IndexCallError(

@@ -206,8 +206,23 @@ def text_problems(name: str, values: Any, n: int) -> list[str]:
     if isinstance(values, str) or not hasattr(values, "__len__"):
         return [f"{name}: {values!r} is not a list of {n} texts."]
     wrong = [f"{value!r} at {place}" for place, value in enumerate(values) if not isinstance(value, str)]
+    unwritable = [f"{value!r} at {place}" for place, value in enumerate(values) if not _writable(value)]
     problems = [f"{name}: {len(values)} given for {n} items."] if len(values) != n else []
+    if unwritable:
+        mend = "Rename the file." if name == "sources" else "Write it in UTF-8."
+        problems.append(f"{name}: not UTF-8, so no file can hold it: {listing(unwritable)}. {mend}")
     return problems + ([f"{name} are text as written, but there is {listing(wrong)}. Use str()."] if wrong else [])
+
+
+def _writable(value: Any) -> bool:
+    """Whether it is no text that UTF-8 cannot write: a shell's other bytes come in as halves of characters."""
+    if not isinstance(value, str) or value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def label_problems(name: str, labels: Any) -> list[str]:

@@ -63,7 +63,8 @@ def _references(
     if clashes and not renumber:
         raise IndexCallError(
             f"merge: both hold the ids {listing(map(str, clashes))}. "
-            "merge(other, renumber=True) gives the other's references new ones."
+            "Give the other's references new ones: 'nearkin index merge --renumber', or in Python "
+            "merge(other, renumber=True)."
         )
     joined, new_ids = state.references.added(
         Given(other.vectors, (), (), one=False, space=other.space),
