@@ -88,6 +88,20 @@ def test_clean_data_raise_no_alarm(tmp_path: Path) -> None:
     assert report.sizes == {"96x96, 1 channels, 8 bits": 2 * EACH}
 
 
+def test_a_class_of_one_patient_alone_is_not_judged_and_that_is_said(tmp_path: Path) -> None:
+    def groups(text: str, alone: set[str]) -> str:
+        lines = [line.split(",") for line in text.splitlines()[1:]]
+        rows = [f"{path},{label},{'one patient' if label in alone else path}" for path, label, _ in lines]
+        return "\n".join(["path,label,group", *rows])
+
+    manifest = made(tmp_path, {"round": with_letter})
+    text = manifest.read_text()
+    manifest.write_text(groups(text, {"round"}))
+    found = {finding.what: finding.message for finding in checked(manifest).findings}
+    assert "'round': images of one group alone." in found["giveaways_not_judged"]
+    assert not any(what.endswith("tells_little") for what in found)
+
+
 @pytest.mark.parametrize("corner", ["top_left", "bottom_right"])
 def test_a_letter_in_a_corner_of_one_class_is_flagged(tmp_path: Path, corner: str) -> None:
     def turned(image: Image.Image) -> Image.Image:

@@ -16,6 +16,7 @@ from nearkin.evaluation import views as spaces
 from nearkin.evaluation.differences import difference
 from nearkin.explaining import explain
 from nearkin.model import Model, build_model
+from nearkin.run import list_runs
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -142,7 +143,11 @@ def test_a_run_without_select_or_calibrate_trains_evaluates_and_answers(tmp_path
 
 def test_one_evaluator_may_be_asked_for_twice(tmp_path: Path) -> None:
     twice = "evaluate=[{type: clusters, resamples: 20}, {type: clusters, resamples: 30}]"
-    assert set(figures(trained(tmp_path, twice, "train.steps=1"))) == {"clusters#0", "clusters#1"}
+    run = trained(tmp_path, twice, "train.steps=1")
+    assert set(figures(run)) == {"clusters#0", "clusters#1"}
+    (listed,) = list_runs(tmp_path / "runs")
+    assert {"clusters#0/cluster_accuracy", "clusters#1/cluster_accuracy"} <= set(listed["figures"])
+    assert "cluster_accuracy" not in listed["figures"], "which of the two it is must be said"
 
 
 def test_a_space_of_its_own_goes_from_the_recipe_to_every_answer_and_figure(tmp_path: Path) -> None:

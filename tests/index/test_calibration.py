@@ -24,7 +24,9 @@ def calibration_of(scores: dict[str, list[float]]) -> Calibration:
     labels = tuple(label for label, own in scores.items() for _ in own)
     n = len(labels)
     flat = np.array([s for own in scores.values() for s in own], dtype=np.float32)
-    return Calibration(np.zeros((n, 1), np.float32), labels, ("",) * n, ("",) * n, ("",) * n, flat, frozenset(scores))
+    return Calibration(
+        np.arange(n, dtype=np.float32)[:, None], labels, ("",) * n, ("",) * n, ("",) * n, flat, frozenset(scores)
+    )
 
 
 @given(

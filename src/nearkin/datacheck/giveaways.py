@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import FloatArray
 from nearkin.data.looks import VIEW, Look
 from nearkin.datacheck.findings import Finding
+from nearkin.errors import listing
 
 FRAME = 0.10
 """The outermost share of each side that counts as border."""
@@ -40,12 +41,18 @@ class Score:
 
 def giveaway_findings(looks: Sequence[Look]) -> list[Finding]:
     """A finding a part of the image, grave where it tells the class."""
-    counts = {label: sum(look.item.label == label for look in looks) for label in {look.item.label for look in looks}}
-    small = sorted(label for label, count in counts.items() if count < LEAST_OF_A_CLASS)
-    kept = [look for look in looks if look.item.label not in small]
-    if len(counts) - len(small) < 2:
-        message = f"borders and corners were not judged: it takes two classes of {LEAST_OF_A_CLASS} images or more."
-        return [Finding("note", "giveaways_not_judged", message)]
+    labels = {look.item.label for look in looks}
+    of = {label: [look for look in looks if look.item.label == label] for label in labels}
+    small = {label for label in labels if len(of[label]) < LEAST_OF_A_CLASS}
+    # Out of fold, a class of one group is never among those that train when it is asked about.
+    lone = {label for label in labels - small if len({look.item.group for look in of[label]}) < 2}
+    kept = [look for look in looks if look.item.label not in small | lone]
+    unjudged = _not_judged(small, lone)
+    if len(labels - small - lone) < 2:
+        message = (
+            f"borders and corners were not judged: it takes two classes of {LEAST_OF_A_CLASS} images in two groups."
+        )
+        return [Finding("note", "giveaways_not_judged", " ".join([message, *unjudged]))]
     tiny = all(min(look.width, look.height) <= TINY for look in kept)
     judged = {name: part for name, part in parts_of(kept).items() if not (tiny and name == "shrunk_to_8x8")}
     found = [_told(name, part, kept) for name, part in judged.items()]
@@ -55,7 +62,17 @@ def giveaway_findings(looks: Sequence[Look]) -> list[Finding]:
         )
         found.append(Finding("note", "shrunk_to_8x8_not_judged", message))
     found.append(_size_finding(kept))
+    if unjudged:
+        found.append(
+            Finding("note", "classes_not_judged", f"borders and corners were judged without {' '.join(unjudged)}")
+        )
     return found
+
+
+def _not_judged(small: Collection[str], lone: Collection[str]) -> list[str]:
+    """Which classes take no part, and why, a sentence a reason."""
+    reasons = {f"fewer than {LEAST_OF_A_CLASS} images": small, "images of one group alone": lone}
+    return [f"{listing(map(repr, sorted(some)))}: {why}." for why, some in reasons.items() if some]
 
 
 def parts_of(looks: Sequence[Look]) -> Mapping[str, FloatArray]:
@@ -122,7 +139,7 @@ def cross_validated(features: FloatArray, looks: Sequence[Look]) -> Score:
 def _folds(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> int:
     """As many as the class with the fewest groups allows."""
     fewest = min(len(set(groups[labels == label])) for label in set(labels))
-    return max(2, min(FOLDS, fewest))
+    return min(FOLDS, fewest)
 
 
 def scored(labels: NDArray[np.str_], told: NDArray[np.str_], groups: NDArray[np.str_]) -> Score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,13 +89,18 @@ def make_evaluators(run: Run, chosen: Sequence[Selection], seed: int) -> dict[st
 
 
 def keep(run: Run, result: dict[str, Any]) -> None:
-    """Write the figures into the run, with the model's values where a list of runs finds them."""
-    headlines = {
-        figure["name"]: figure["value"]
-        for by_view in result["figures"].values()
+    """Write the figures into the run, with the model's values where a list of runs finds them.
+
+    A name that two evaluators give stands there with its evaluator's.
+    """
+    found = [
+        (evaluator, figure["name"], figure["value"])
+        for evaluator, by_view in result["figures"].items()
         for figure in by_view["model"]
         if figure["value"] is not None
-    }
+    ]
+    times = Counter(name for _, name, _ in found)
+    headlines = {name if times[name] == 1 else f"{evaluator}/{name}": value for evaluator, name, value in found}
     files = {"figures.json": to_json(result)}
     meta = {"headlines": headlines, "model": run.model_digest}
     save_bundle(run.folder.evaluations, files, meta, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -98,7 +99,7 @@ def pixels(images: FloatArray) -> FloatArray:
 def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     """The test items in this space, with an index of the same references and calibration."""
     test, select = dataset.items["test"], dataset.items["select"]
-    seen = [*dataset.items["calibrate"], *_kin_of_trained(run, test)]
+    seen = [*dataset.items["calibrate"], *kin_of(run.model.trained_groups, test)]
     embedded = space.embed(test)
     return View(
         name=space.name,
@@ -117,9 +118,9 @@ def view(space: Space, run: Run, dataset: Dataset, store: ImageStore) -> View:
     )
 
 
-def _kin_of_trained(run: Run, items: Sequence[Item]) -> list[Item]:
-    """Those of a group (a patient) that trained the run, or what it began with. An image alone is known by digest."""
-    return [item for item in items if item.group != item.key and item.group in run.model.trained_groups]
+def kin_of(groups: AbstractSet[str], items: Sequence[Item]) -> list[Item]:
+    """The items of these groups (patients). An image that is its own group is known by its digest."""
+    return [item for item in items if item.group != item.key and item.group in groups]
 
 
 def _index(space: Space, run: Run, dataset: Dataset, store: ImageStore, dim: int) -> QueryableIndex:

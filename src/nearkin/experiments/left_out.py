@@ -10,6 +10,8 @@ import numpy as np
 
 from nearkin.contracts import Build, Embedded, Figure, View
 from nearkin.data import Item
+from nearkin.errors import DataError
+from nearkin.evaluation.views import kin_of
 from nearkin.index import Index
 from nearkin.recipe import Recipe
 from nearkin.recipe.space import EmbeddingSpace, SpacePart, parts_of
@@ -78,7 +80,7 @@ class LeftOut:
             groups=tuple(item.group for item in self.asked),
             digests=store.digests(self.asked),
             classes=dataset.classes,
-            seen_digests=frozenset(store.digests(held)),
+            seen_digests=frozenset(store.digests([*held, *kin_of({item.group for item in held}, self.asked)])),
             index=index,
             seed=seed,
             space=asked.space,
@@ -86,7 +88,13 @@ class LeftOut:
         component = self.work.registries.of("evaluator").get("open_set")
         build = Build(seed=seed, classes=dataset.classes, input=self.work.model.input)
         figures: Sequence[Figure] = component.factory(component.options(), build).evaluate(view)
-        return next(figure for figure in figures if figure.name == FIGURE)
+        found = next(figure for figure in figures if figure.name == FIGURE)
+        if found.value is None:
+            raise DataError(
+                f"nothing is left to ask about in a training without one of the classes: {found.note} Groups of which "
+                "other images trained are not asked about; give more groups, or lower data.shots."
+            )
+        return found
 
     @cached_property
     def _columns(self) -> dict[SpacePart, slice]:

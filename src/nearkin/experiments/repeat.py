@@ -22,11 +22,17 @@ class Repeated:
     figures: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
     def figure(self, name: str, view: str = "model") -> Mapping[str, Any]:
-        """The figure of that name in that view; `KeyError` names what there is."""
-        found = {one["name"]: one for by_view in self.figures.values() for one in by_view.get(view, ())}
-        if name not in found:
-            raise KeyError(f"no figure {name!r} in view {view!r}; there are {sorted(found)}")
-        return found[name]
+        """The figure of that name, or of `evaluator/name`, in that view; `KeyError` names what there is."""
+        of_view = [(evaluator, one) for evaluator, views in self.figures.items() for one in views.get(view, ())]
+        found = [one for evaluator, one in of_view if name in (one["name"], f"{evaluator}/{one['name']}")]
+        if not found:
+            raise KeyError(
+                f"no figure {name!r} in view {view!r}; there are {sorted(one['name'] for _, one in of_view)}"
+            )
+        if len(found) > 1:
+            full = sorted(f"{evaluator}/{name}" for evaluator, one in of_view if one["name"] == name)
+            raise KeyError(f"figure {name!r} is of several evaluators: name one of {full}")
+        return found[0]
 
 
 def repeat(

@@ -25,6 +25,7 @@ from nearkin.contracts import FloatArray, IntArray, Promise, Way
 from nearkin.errors import IndexCallError, listing
 from nearkin.index.scoring import Scorer
 from nearkin.index.space import no_rows, rows_of, stacked
+from nearkin.index.units import Unit, units_of
 
 TEXTS = ("labels", "groups", "digests", "sources")
 SEED = 20240229
@@ -78,10 +79,14 @@ class Calibration:
 
     @cached_property
     def drawn(self) -> dict[str, IntArray]:
-        """Per class: one item of each of its groups, drawn by the fixed seed, whatever other classes there are."""
-        units: dict[str, dict[tuple[str, int], list[int]]] = {}
-        for item, (label, group) in enumerate(zip(self.labels, self.groups, strict=True)):
-            units.setdefault(label, {}).setdefault((group, -1 if group else item), []).append(item)
+        """Per class: one item of each of its groups, drawn by the fixed seed, whatever other classes there are.
+
+        Groups that hold copies of one image (of one digest, or of one embedding where a digest is missing) are one.
+        """
+        found = units_of(self.labels, self.groups, self.digests, self.vectors)
+        units: dict[str, dict[Unit, list[int]]] = {}
+        for item, (label, unit) in enumerate(zip(self.labels, found, strict=True)):
+            units.setdefault(label, {}).setdefault(unit, []).append(item)
         return {label: _one_each(label, units[label]) for label in units}
 
     @cached_property
@@ -268,6 +273,6 @@ def fits(p_values: NDArray[np.float64], alpha: float) -> NDArray[np.bool_]:
     return above
 
 
-def _one_each(label: str, units: Mapping[tuple[str, int], list[int]]) -> IntArray:
+def _one_each(label: str, units: Mapping[Unit, list[int]]) -> IntArray:
     rng = np.random.default_rng([SEED, *label.encode()])
     return np.array([units[unit][rng.integers(len(units[unit]))] for unit in sorted(units)], dtype=np.int64)

@@ -23,14 +23,15 @@ def check_independent(
     its group does."""
     referenced = references.digests.distinct() - {""}
     groups = references.groups.distinct() - {""}
-    bare = np.array([digest == "" for digest in calibration.digests], dtype=bool)
+    # Whatever the items are named: what trained may have come as embeddings alone.
     as_trained = np.zeros(len(calibration), dtype=bool)
-    if bare.any() and len(trained.vectors):
-        as_trained[bare] = equal_to_any(calibration.vectors[bare], trained.vectors, metric)
+    if len(calibration) and len(trained.vectors):
+        as_trained = equal_to_any(calibration.vectors, trained.vectors, metric)
+    named = np.array([d in trained.digests for d in calibration.digests], dtype=bool)
     same = _equals_reference(calibration, references, metric)
     found = {
-        "trained the model": [d in trained.digests for d in calibration.digests],
-        "have the embedding of an image that trained the model": (as_trained & ~same).tolist(),
+        "trained the model": named.tolist(),
+        "have the embedding of an image that trained the model": (as_trained & ~same & ~named).tolist(),
         "are of a group that trained the model": [group in trained.groups for group in calibration.groups],
         "were chosen for review, and so are not as new images are": _chosen(calibration, reviewed, metric).tolist(),
         "are references of the index": [d in referenced for d in calibration.digests],

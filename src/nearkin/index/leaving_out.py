@@ -73,11 +73,10 @@ def as_they_are(calibration: Calibration, references: References) -> Calibration
 def barred(references: References, memory: Sequence[Trained], metric: Metric) -> NDArray[np.bool_]:
     """(n,) which references may not calibrate: they trained, or they, an equal image or their group is remembered."""
     found: NDArray[np.bool_] = references.trained.copy()
-    bare = references.digests.empty
     for remembered in memory:
         found |= references.digests.among(remembered.digests) | references.groups.among(remembered.groups)
-        if len(remembered.vectors) and bare.any():
-            found[bare] |= equal_to_any(references.vectors[bare], remembered.vectors, metric)
+        if len(remembered.vectors) and len(references):
+            found |= equal_to_any(references.vectors, remembered.vectors, metric)
     return found | references.groups.among({*references.groups.take(np.flatnonzero(found))} - {""})
 
 
