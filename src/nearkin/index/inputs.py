@@ -206,11 +206,12 @@ def text_problems(name: str, values: Any, n: int) -> list[str]:
     if isinstance(values, str) or not hasattr(values, "__len__"):
         return [f"{name}: {values!r} is not a list of {n} texts."]
     wrong = [f"{value!r} at {place}" for place, value in enumerate(values) if not isinstance(value, str)]
-    unwritable = [f"{value!r} at {place}" for place, value in enumerate(values) if not _writable(value)]
+    # A file's name goes out as it came in: its bytes are the system's.
+    told = () if name == "sources" else values
+    unwritable = [f"{value!r} at {place}" for place, value in enumerate(told) if not _writable(value)]
     problems = [f"{name}: {len(values)} given for {n} items."] if len(values) != n else []
     if unwritable:
-        mend = "Rename the file." if name == "sources" else "Write it in UTF-8."
-        problems.append(f"{name}: not UTF-8, so no file can hold it: {listing(unwritable)}. {mend}")
+        problems.append(f"{name}: not UTF-8, so no file can hold it: {listing(unwritable)}. Write it in UTF-8.")
     return problems + ([f"{name} are text as written, but there is {listing(wrong)}. Use str()."] if wrong else [])
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nearkin.contracts import IntArray
 
 LONE = "surrogatepass"
-"""Indexes may hold file names that are no UTF-8, as halves of characters, from when these were not refused yet."""
+"""File names that are no UTF-8 come in with halves of characters, and must go out as they came."""
 
 
 class Packed(Sequence[str]):
