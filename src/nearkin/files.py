@@ -48,11 +48,9 @@ def sha256(data: bytes | memoryview) -> str:
 
 def to_json(value: Any) -> bytes:
     """Canonical, readable JSON. NaN and infinity are errors: no reader but Python's takes them."""
-    plain: dict[str, Any] = {"indent": 1, "sort_keys": True, "allow_nan": False}
-    try:
-        return (json.dumps(value, ensure_ascii=False, **plain) + "\n").encode()
-    except UnicodeEncodeError:  # a file's name that is no UTF-8 has halves of characters, which JSON can escape
-        return (json.dumps(value, ensure_ascii=True, **plain) + "\n").encode()
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    # The name of a file that is no UTF-8 has halves of characters: Python's escape of one, \udcff, is JSON's too.
+    return text.encode(errors="backslashreplace")
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,8 +10,9 @@ from nearkin.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MARK = {"Software": "nearkin"}
-"""Written into each picture, so that it may be written anew, and a photograph of that name is left alone."""
+MARK, OURS = "Software", "nearkin"
+"""A PNG keyword and its text, written into each picture, so that it may be written anew, and a photograph of that name
+is left alone."""
 
 
 def refuse_picture(option: str, path: Path, what: str) -> None:
@@ -27,8 +28,7 @@ def save_picture(picture: Image, path: Path) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    for key, text in MARK.items():
-        info.add_text(key, text)
+    info.add_text(MARK, OURS)
     picture.save(path, format="PNG", pnginfo=info)
 
 
@@ -37,6 +37,6 @@ def _ours(path: Path) -> bool:
 
     try:
         with Image.open(path) as picture:
-            return {key: picture.info.get(key) for key in MARK} == MARK
+            return bool(picture.info.get(MARK) == OURS)
     except (OSError, SyntaxError, ValueError):  # no picture at all, or a broken one
         return False

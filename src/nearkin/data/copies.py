@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nearkin.data.items import Item
+from nearkin.joining import joining
 
 
 def group_copies(items: Sequence[Item]) -> tuple[Item, ...]:
@@ -16,17 +17,8 @@ def group_copies(items: Sequence[Item]) -> tuple[Item, ...]:
 
     Copies that the source marks for different splits stay apart, as it says: `ImageStore.copies` tells of them.
     """
-    joined: dict[str, str] = {}
-
-    def root(group: str) -> str:
-        while group in joined:
-            group = joined[group]
-        return group
-
-    for copies in _copies(items):
-        first, *others = sorted({root(item.group) for item in copies})
-        joined.update(dict.fromkeys(others, first))
-    return tuple(replace(item, group=root(item.group)) for item in items)
+    called = joining([item.group for item in copies] for copies in _copies(items))
+    return tuple(replace(item, group=called(item.group)) for item in items)
 
 
 def _copies(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,14 +42,14 @@ class Score:
 
 def giveaway_findings(looks: Sequence[Look]) -> list[Finding]:
     """A finding a part of the image, grave where it tells the class."""
-    labels = {look.item.label for look in looks}
-    of = {label: [look for look in looks if look.item.label == label] for label in labels}
-    small = {label for label in labels if len(of[label]) < LEAST_OF_A_CLASS}
+    counts = Counter(look.item.label for look in looks)
+    n_groups = Counter(label for label, _ in {(look.item.label, look.item.group) for look in looks})
+    small = {label for label, count in counts.items() if count < LEAST_OF_A_CLASS}
     # Out of fold, a class of one group is never among those that train when it is asked about.
-    lone = {label for label in labels - small if len({look.item.group for look in of[label]}) < 2}
+    lone = {label for label, n in n_groups.items() if n < 2} - small
     kept = [look for look in looks if look.item.label not in small | lone]
     unjudged = _not_judged(small, lone)
-    if len(labels - small - lone) < 2:
+    if len(counts) - len(small | lone) < 2:
         message = (
             f"borders and corners were not judged: it takes two classes of {LEAST_OF_A_CLASS} images in two groups."
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from nearkin.contracts import Way
 from nearkin.index.answering import Asked, evidence
-from nearkin.index.calibration import ROUNDING, worst_share
+from nearkin.index.calibration import fits, worst_share
 from nearkin.index.decide import Evidence
 from nearkin.index.review_load import ReviewLoad
 from nearkin.index.state import State
@@ -75,7 +77,7 @@ def rejected_ranks(alpha: float, n: int) -> int:
     moves it.
     """
     nearest = round(alpha * (n + 1))
-    return nearest if nearest / (n + 1) <= alpha * (1 + ROUNDING) else nearest - 1
+    return nearest - 1 if fits(np.array(nearest / (n + 1)), alpha) else nearest
 
 
 def false_flags(alpha: float, groups: int, images: int, *, way: Way = "held_out", folds: int = 0) -> FalseFlags:

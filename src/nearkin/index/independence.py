@@ -24,9 +24,7 @@ def check_independent(
     referenced = references.digests.distinct() - {""}
     groups = references.groups.distinct() - {""}
     # Whatever the items are named: what trained may have come as embeddings alone.
-    as_trained = np.zeros(len(calibration), dtype=bool)
-    if len(calibration) and len(trained.vectors):
-        as_trained = equal_to_any(calibration.vectors, trained.vectors, metric)
+    as_trained = equal_to_any(calibration.vectors, trained.vectors, metric)
     named = np.array([d in trained.digests for d in calibration.digests], dtype=bool)
     same = _equals_reference(calibration, references, metric)
     found = {
@@ -52,9 +50,7 @@ def _chosen(calibration: Calibration, reviewed: Trained, metric: Metric) -> NDAr
     """(m,) whether an item, an equal one, or one of its group was chosen for review."""
     pairs = zip(calibration.digests, calibration.groups, strict=True)
     chosen = np.array([d in reviewed.digests or group in reviewed.groups for d, group in pairs], dtype=bool)
-    if len(calibration) and len(reviewed.vectors):
-        chosen |= equal_to_any(calibration.vectors, reviewed.vectors, metric)
-    return chosen
+    return chosen | equal_to_any(calibration.vectors, reviewed.vectors, metric)
 
 
 def check_labels(calibration: Calibration, references: References) -> None:
@@ -77,13 +73,14 @@ def _equals_reference(calibration: Calibration, references: References, metric: 
     for item_named in (False, True):
         items = np.array([i for i, d in enumerate(calibration.digests) if bool(d) == item_named], dtype=np.int64)
         others = references.vectors[unnamed] if item_named else references.vectors
-        if len(items) and len(others):
-            same[items] = equal_to_any(calibration.vectors[items], others, metric)
+        same[items] = equal_to_any(calibration.vectors[items], others, metric)
     return same
 
 
 def equal_to_any(vectors: FloatArray, others: FloatArray, metric: Metric) -> NDArray[np.bool_]:
-    """(m, d), (n, d) -> (m,) whether any of the others is of the same image. n >= 1."""
+    """(m, d), (n, d) -> (m,) whether any of the others is of the same image."""
+    if not (len(vectors) and len(others)):
+        return np.zeros(len(vectors), dtype=bool)
     chunks = row_chunks(len(vectors), len(others), HELD)
     nearest = [distances(vectors[rows], others, metric).min(axis=1) for rows in chunks]
     return np.asarray(np.concatenate(nearest) <= apart_at_most(vectors, metric))

@@ -75,8 +75,7 @@ def barred(references: References, memory: Sequence[Trained], metric: Metric) ->
     found: NDArray[np.bool_] = references.trained.copy()
     for remembered in memory:
         found |= references.digests.among(remembered.digests) | references.groups.among(remembered.groups)
-        if len(remembered.vectors) and len(references):
-            found |= equal_to_any(references.vectors, remembered.vectors, metric)
+        found |= equal_to_any(references.vectors, remembered.vectors, metric)
     return found | references.groups.among({*references.groups.take(np.flatnonzero(found))} - {""})
 
 

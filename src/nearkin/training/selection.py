@@ -11,8 +11,7 @@ from nearkin.index.distances import distances
 
 def refuse_unjudgeable(labels: IntArray) -> None:
     """`DataError` where no image of select has one of its own class and one of another beside it: (n,) labels."""
-    counts = np.bincount(labels)
-    if np.count_nonzero(counts) < 2 or counts.max() < 2:
+    if not len(_judgeable(labels)):
         raise DataError(
             "data.select: early stopping asks whether an image is nearer to one of its own class than to one of "
             f"another, and among the {len(labels)} images of select no image has both. Raise data.select to 2 or more, "
@@ -26,9 +25,14 @@ def pair_auc(embeddings: FloatArray, labels: IntArray, metric: Metric) -> float:
     The area under the ROC curve of each image's distances to all others, averaged over the images that have others of
     their class and of another; 0.5 is chance, ties count half. Finer than accuracy where there are few images.
     """
-    apart, counts = distances(embeddings, embeddings, metric), np.bincount(labels)[labels]
-    able = np.flatnonzero((counts > 1) & (counts < len(labels)))
-    return float(np.mean([_query_auc(apart[i], labels == labels[i], i) for i in able.tolist()]))
+    apart = distances(embeddings, embeddings, metric)
+    return float(np.mean([_query_auc(apart[i], labels == labels[i], i) for i in _judgeable(labels).tolist()]))
+
+
+def _judgeable(labels: IntArray) -> IntArray:
+    """(n,) -> the positions of images that have another of their class, and one of another class, beside them."""
+    of_class = np.bincount(labels)[labels]
+    return np.flatnonzero((of_class > 1) & (of_class < len(labels)))
 
 
 def _query_auc(row: FloatArray, same: np.ndarray, query: int) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +15,10 @@ from nearkin.contracts import View
 
 if TYPE_CHECKING:
     from nearkin.contracts import IntArray
+
+
+SPANNING = -1
+"""The stratum of units that several classes share."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,14 @@ class Askable:
     def n_units(self) -> int:
         """How many different units there are."""
         return len(np.unique(self.units))
+
+    @cached_property
+    def strata(self) -> IntArray:
+        """(u,) in the order of `np.unique(units)`: each unit's class, or `SPANNING` where it is of several."""
+        pairs = sorted({*zip(self.units.tolist(), self.codes.tolist(), strict=True)})
+        own = dict(pairs)
+        n_classes = Counter(unit for unit, _ in pairs)
+        return np.array([code if n_classes[unit] == 1 else SPANNING for unit, code in own.items()], dtype=np.int64)
 
     @property
     def resampled(self) -> Literal["images", "groups"]:

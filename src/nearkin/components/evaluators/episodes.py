@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nearkin.components.evaluators.askable import Askable, askable
+from nearkin.components.evaluators.askable import SPANNING, Askable, askable
 from nearkin.components.evaluators.episode_draw import Drawn, Pool, draw_episodes, pools_of
 from nearkin.components.evaluators.intervals import Z_95, interval, widening
 from nearkin.components.evaluators.options import EpisodesOptions
@@ -131,7 +131,7 @@ def resampled(
         of_class = np.zeros(n_classes)
         np.add.at(of_class, items.codes, as_query)
         replicates += _weighted(of_class, resamples, rng) * widening(n_classes, 1)
-    spanning = items.n_units < len(set(zip(items.codes.tolist(), items.units.tolist(), strict=True)))
+    spanning = SPANNING in items.strata
     if spanning or not new_classes:  # what lies inside a class is resampled with it
         as_support = np.zeros(len(items))
         # A unit counts once an episode, however many of its images are support.

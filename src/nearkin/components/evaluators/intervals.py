@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nearkin.components.evaluators.askable import Askable
+from nearkin.components.evaluators.askable import SPANNING, Askable
 from nearkin.contracts import Figure
 
 if TYPE_CHECKING:
@@ -46,19 +46,6 @@ def graded_n(scores: NDArray[np.float64], units: IntArray) -> float:
     return float(len(means) * smoothed.mean() * (1 - smoothed.mean()) / smoothed.var())
 
 
-SPANNING = -1
-"""The stratum of units that several classes share."""
-
-
-def strata(items: Askable) -> IntArray:
-    """(u,) in the order of `np.unique(items.units)`: each unit's class, or `SPANNING` where it is of several."""
-    _, places = np.unique(items.units, return_inverse=True)
-    unit, code = np.unique(np.stack([places.reshape(-1), items.codes]), axis=1)
-    _, first, n_classes = np.unique(unit, return_index=True, return_counts=True)
-    found: IntArray = np.where(n_classes == 1, code[first], SPANNING)
-    return found
-
-
 def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distinct: int = 1) -> IntArray:
     """Bootstrap draws: (resamples, n) how often each item was drawn.
 
@@ -68,26 +55,27 @@ def resample(items: Askable, resamples: int, rng: np.random.Generator, *, distin
     where it has too few of its own, missing ones are added to that draw.
     """
     units, unit_of = np.unique(items.units, return_inverse=True)
-    unit_of, stratum = unit_of.reshape(-1), strata(items)
     drawn = np.zeros((resamples, len(units)), dtype=np.int64)
-    shared = np.flatnonzero(stratum == SPANNING)
-    if len(shared):
-        drawn[:, shared] = _drawn(len(shared), resamples, rng)
+    _draw(drawn, items.strata == SPANNING, rng)
     for code in np.unique(items.codes):
-        own, members = np.flatnonzero(stratum == code), np.unique(unit_of[items.codes == code])
-        if len(own):
-            drawn[:, own] = _drawn(len(own), resamples, rng)
-        while (short := np.count_nonzero(drawn[:, members], axis=1) < distinct).any():
-            if len(own) < distinct:
-                _add_missing(drawn, np.flatnonzero(short), members, distinct, rng)
-                break
-            drawn[np.ix_(short, own)] = _drawn(len(own), int(short.sum()), rng)
+        own, members = items.strata == code, np.unique(unit_of[items.codes == code])
+        _draw(drawn, own, rng)
+        needed = min(distinct, len(members))
+        while (short := np.count_nonzero(drawn[:, members], axis=1) < needed).any():
+            if own.sum() >= needed:
+                _draw(drawn, own, rng, short)
+            else:
+                _add_missing(drawn, np.flatnonzero(short), members, needed, rng)
     return drawn[:, unit_of]
 
 
-def _drawn(n: int, resamples: int, rng: np.random.Generator) -> IntArray:
-    """(resamples, n): how often each of n was drawn in n draws."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+def _draw(
+    drawn: IntArray, units: NDArray[np.bool_], rng: np.random.Generator, resamples: NDArray[np.bool_] | None = None
+) -> None:
+    """Fill in (resamples, u) how often each of these units is drawn, as many of them as there are; in place."""
+    n, rows = int(units.sum()), np.arange(len(drawn)) if resamples is None else np.flatnonzero(resamples)
+    if n:
+        drawn[np.ix_(rows, np.flatnonzero(units))] = rng.multinomial(n, np.full(n, 1 / n), size=len(rows))
 
 
 def _add_missing(drawn: IntArray, rows: IntArray, members: IntArray, distinct: int, rng: np.random.Generator) -> None:
@@ -103,7 +91,7 @@ def corrected(value: float, replicates: NDArray[np.float64], items: Askable) -> 
     Draws with repeats bias some figures, hence the move. The degrees of freedom are units less strata: classes, and
     one more where units span them.
     """
-    spread = widening(items.n_units, len(np.unique(strata(items))))
+    spread = widening(items.n_units, len(np.unique(items.strata)))
     moved: NDArray[np.float64] = value + spread * (replicates - replicates.mean())
     return moved
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,12 @@ def at_most(items: Askable, most: int, rng: np.random.Generator) -> Askable:
 
 def _turn(items: Askable, order: IntArray) -> IntArray:
     """(n,) positions of items -> (n,) how many of the same class and unit come before each."""
-    _, block = np.unique(np.stack([items.codes[order], items.units[order]]), axis=1, return_inverse=True)
-    by_block = np.argsort(block.reshape(-1), kind="stable")
-    sizes = np.bincount(block.reshape(-1))
-    turn = np.empty(len(order), dtype=np.int64)
-    turn[by_block] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return turn
+    before: Counter[tuple[int, int]] = Counter()
+    turn = []
+    for own in zip(items.codes[order].tolist(), items.units[order].tolist(), strict=True):
+        turn.append(before[own])
+        before[own] += 1
+    return np.array(turn)
 
 
 def resamples_of(items: Askable, resamples: int, rng: np.random.Generator, *, n_way: int) -> IntArray:
