@@ -11,7 +11,7 @@ from nearkin import load_registries
 from nearkin.blueprint import Blueprint
 from nearkin.data import ImageStore, Item, open_source
 from nearkin.embeddings import EmbeddingCache
-from nearkin.errors import DamagedError
+from nearkin.errors import DamagedError, WorkFailed
 from nearkin.model import Model, build_model
 from nearkin.recipe.data_options import DataOptions
 from nearkin.recipe.model import Selection
@@ -57,3 +57,13 @@ def test_a_changed_byte_is_refused(tmp_path: Path, store: ImageStore) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedError, match=path.name):
         EmbeddingCache(tmp_path, model())
+
+
+def test_where_they_cannot_be_kept_is_an_error_or_told_and_gone_on_with(tmp_path: Path, store: ImageStore) -> None:
+    (tmp_path / "embeddings").write_text("in the way")
+    with pytest.raises(WorkFailed, match="could not be saved"):
+        EmbeddingCache(tmp_path / "embeddings", model()).embed(store, ITEMS)
+    told: list[str] = []
+    found = EmbeddingCache(tmp_path / "embeddings", model(), unkept=told.append).embed(store, ITEMS)
+    assert np.array_equal(found.vectors, EmbeddingCache(tmp_path / "other", model()).embed(store, ITEMS).vectors)
+    assert told[0].startswith("going on, though embeddings are not kept for next time")

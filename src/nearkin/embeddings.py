@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from safetensors.numpy import load, save
 
 from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import ImageStore, Item
+from nearkin.errors import WorkFailed
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.model import Model
 from nearkin.parsing import bounded_tensors, parsing
@@ -19,11 +20,15 @@ FORMAT, VERSION = "nearkin embeddings", 1
 
 
 class EmbeddingCache:
-    """The embeddings of one model under one folder. Another model's are dropped: its hash would differ."""
+    """The embeddings of one model under one folder. Another model's are dropped: its hash would differ.
 
-    def __init__(self, folder: Path, model: Model) -> None:
+    `unkept` is told where the folder cannot be written; without it, that is a `WorkFailed`.
+    """
+
+    def __init__(self, folder: Path, model: Model, *, unkept: Callable[[str], None] | None = None) -> None:
         self.folder = folder
         self.model = model
+        self.unkept = unkept
         self.model_digest = model.digest()
         self._width = model.embedding_dim + sum(model.space.dims(model.embedding_dim) if model.space else ())
         self._rows = self._read()
@@ -37,7 +42,7 @@ class EmbeddingCache:
             made = self.model.embed_both(store.images(list(new.values())))
             rows = made.vectors if made.space is None else np.concatenate([made.vectors, made.space], axis=1)
             self._rows.update(zip(new, rows, strict=True))
-            self._write()
+            self._keep()
         found, dim = np.stack([self._rows[digest] for digest in digests]), self.model.embedding_dim
         vectors, space = np.ascontiguousarray(found[:, :dim]), np.ascontiguousarray(found[:, dim:])
         return Embedded(vectors, space=space if self.model.space else None)
@@ -54,6 +59,14 @@ class EmbeddingCache:
             if vectors.dtype != np.float32 or vectors.shape != (len(digests), self._width):
                 raise ValueError(f"{len(digests)} digests, {vectors.dtype} vectors of {vectors.shape}.")
             return dict(zip(digests, vectors, strict=True))
+
+    def _keep(self) -> None:
+        try:
+            self._write()
+        except WorkFailed as error:
+            if self.unkept is None:
+                raise
+            self.unkept(f"going on, though embeddings are not kept for next time: {error}")
 
     def _write(self) -> None:
         vectors = np.stack(list(self._rows.values()))

@@ -256,7 +256,21 @@ def test_two_indexes_of_one_model_are_merged(nearkin: Shell, built: str, trained
     done = nearkin("index", "merge", built, "z.index")
     assert done.code == 1
     assert "new ones: 'nearkin index merge --renumber'" in done.err
-    assert json.loads(nearkin("index", "merge", built, "z.index", "--renumber", "--json").out)["references"] == 27
+    said = json.loads(nearkin("index", "merge", built, "z.index", "--renumber", "--json").out)
+    assert (said["references"], said["copies"]) == (27, 0)
+    again = nearkin("index", "merge", built, "z.index", "--renumber")
+    assert "15 of them are of images that were references before: they count twice" in again.err
+
+
+def test_a_build_with_images_to_calibrate_of_their_own_says_which_of_the_others_it_leaves_out(
+    nearkin: Shell, trained: Path, built: str
+) -> None:
+    rows = [f"refs/{label}/{path.name},{label},train" for label in "247" for path in Path(f"refs/{label}").iterdir()]
+    rows += [f"new/7/{path.name},7,calibrate" for path in Path("new/7").iterdir()]
+    Path("m.csv").write_text("\n".join(["path,label,split", *rows]))
+    run = str(trained / "runs/tiny/1")
+    done = nearkin("index", "build", "y.index", "--run", run, "--images", "m.csv", "--calibrate", "held")
+    assert (done.code, "left out: 5 of split 'calibrate'" in done.err) == (0, True), done.err
 
 
 def test_a_query_is_answered_filtered_and_recorded(nearkin: Shell, built: str) -> None:

@@ -60,7 +60,12 @@ def test_a_merge_and_a_calibration_at_another_alpha_say_so(make: Callable[..., I
     index = make({})
     index.merge(make({"a": 9}), renumber=True)
     assert calls(index)[-1] == ("merge", 30)
-    assert index.history[-1].details == {"labels": {"a": 10, "b": 10, "c": 10}, "renumbered": True, "calibration": 9}
+    assert index.history[-1].details == {
+        "labels": {"a": 10, "b": 10, "c": 10},
+        "renumbered": True,
+        "calibration": 9,
+        "copies": 30,
+    }
     index.calibrate(draw("a", 30, 7), ["a"] * 30, alpha=0.2)
     assert index.history[-1].details["alpha"] == 0.2
 

@@ -164,7 +164,14 @@ def merge(
     with show.busy(f"merging {other} into {path}"), _edit(path, plugins) as index:
         theirs = opened(index_folder(other), plugins)
         moved = index.merge(theirs, renumber=renumber, keep_calibration=keep_calibration)
-    tell(index, f"merged {references(len(moved))}", as_json, ids={str(old): new for old, new in moved.items()})
+    copies = index.history[-1].details["copies"]
+    if copies:
+        show.message(
+            f"{copies} of them are of images that were references before: they count twice among neighbours, "
+            "and once when a class is calibrated."
+        )
+    ids = {str(old): new for old, new in moved.items()}
+    tell(index, f"merged {references(len(moved))}", as_json, ids=ids, copies=copies)
 
 
 def verify(path: Path, *, plugins: Sequence[Path], as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from nearkin.cli import show
 from nearkin.cli.index_images import given, parted
 from nearkin.cli.index_look import print_alphas, references, tell
-from nearkin.contracts import Embedded
+from nearkin.contracts import Embedded, Split
 from nearkin.data.items import Item
 from nearkin.errors import UsageError, listing
 from nearkin.index import Index
@@ -35,7 +35,8 @@ def build(
     check_alpha(alpha)
     if path.exists():
         raise UsageError(f"{path}: exists already. 'nearkin index add' adds to it; else choose another name.")
-    parts = parted([images], "train", "calibrate") if images else {}
+    others: tuple[Split, ...] = () if calibrate else ("calibrate",)  # with a source of their own, these are left out
+    parts = parted([images], "train", *others) if images else {}
     held_out = parted([calibrate], "calibrate") if calibrate else parts
     with show.busy(f"building {path}") as told, _keeping(kept := path.with_name(f"{path.name}.embedding")):
         opened = load_run(run, plugin_files=plugins)

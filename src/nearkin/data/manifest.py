@@ -23,7 +23,8 @@ def read_manifest(path: Path) -> tuple[Item, ...]:
     empty group is the item's own. Columns of other names and blank lines are not used.
     """
     if not path.is_file():
-        raise DataError(f"{path}: is a folder; source 'manifest' wants a CSV file.")
+        what = "is a folder" if path.is_dir() else "is no file"
+        raise DataError(f"{path}: {what}; source 'manifest' wants a CSV file.")
     lines = _read_lines(path)
     columns = lines[0][1] if lines else []
     problems = _header_problems(columns)

@@ -142,7 +142,8 @@ class Index(Calibrated):
         Ids that both hold are refused, unless `renumber` gives the other's references new ones. Refused too: another
         model, metric or class rule, and calibration items of one that are references of the other, or share a group
         with them (`keep_calibration=False` drops all calibration). What trained either is remembered. Classes that
-        the other brings anything of must be calibrated again: `recalibrate()`.
+        the other brings anything of must be calibrated again: `recalibrate()`. `history` says how many of its
+        references are of images that this one holds already: they are taken in all the same.
         """
         return self._change(merging.merge, _state_of(other, "merge"), renumber, keep_calibration)
 

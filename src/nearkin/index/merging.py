@@ -36,7 +36,9 @@ def merge(state: State, other: State, renumber: bool, keep_calibration: bool) ->
     came = np.array(new_ids, dtype=np.int64)
     joined = replace(state, trained=trained, reviewed=reviewed, calibration=calibration, folds=())
     merged = joined.with_references(references, came, changed)
-    note = {"renumbered": renumber, "calibration": len(calibration) - len(state.calibration)}
+    held = {_identity(state.references, item) for item in range(len(state.references))}
+    copies = sum(_identity(other.references, item) in held for item in range(len(other.references)))
+    note = {"renumbered": renumber, "calibration": len(calibration) - len(state.calibration), "copies": copies}
     return merged.noted("merge", len(moved), other.references.labels, **note), dict(zip(moved, new_ids, strict=True))
 
 
@@ -92,6 +94,6 @@ def _calibration(ours: Calibration, theirs: Calibration) -> Calibration:
     return ours.joined(theirs.taken(new))
 
 
-def _identity(calibration: Calibration, item: int) -> str | bytes:
+def _identity(items: Calibration | References, item: int) -> str | bytes:
     """The image's digest, else the embedding."""
-    return calibration.digests[item] or np.ascontiguousarray(calibration.vectors[item]).tobytes()
+    return items.digests[item] or np.ascontiguousarray(items.vectors[item]).tobytes()

@@ -39,7 +39,7 @@ class Shown:
         """Its images read again. `DataError` where they are not here, `DamagedError` where they are others."""
         dataset, store = reopen_data(run, watch)
         own, *folds = (
-            EmbeddingCache(one.folder.embeddings, one.model).embed(store, dataset.items["test"])
+            EmbeddingCache(one.folder.embeddings, one.model, unkept=watch.message).embed(store, dataset.items["test"])
             for one in (run, *run.folds)
         )
         answers = [] if run.model.no_index else run.index.query(replace(own, folds=tuple(folds)))
