@@ -35,7 +35,7 @@ test-timm:
 check: $(VENV)/installed-test
 	$(BIN)/ruff check src plugins tests docs
 	$(BIN)/ruff format --check src plugins tests docs
-	$(BIN)/mypy src plugins/*/src
+	$(BIN)/mypy src plugins/*/src docs
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed-test

@@ -8,6 +8,7 @@ runs/figures/xrays as it ends; a second call goes on where the first stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from xray_figures.few_shot import few_shot, imagenet
@@ -15,7 +16,7 @@ from xray_figures.other_sets import adult, pneumonia
 from xray_figures.race import race
 from xray_figures.unknown import unknown
 
-PARTS = {
+PARTS: dict[str, Callable[[], None]] = {
     "few-shot": few_shot,
     "imagenet": imagenet,
     "unknown": unknown,

@@ -47,7 +47,7 @@ IMAGENET_DRAWS = 2
 
 def imagenet() -> None:
     """The same draws of ten shots from ImageNet weights, with no base between."""
-    runs = {split: [] for split in SPLITS}
+    runs: dict[str, list[Kept]] = {split: [] for split in SPLITS}
     for draw in range(IMAGENET_DRAWS):
         for split in SPLITS:
             settings = {"seed": draw, "data.held_out_seed": 0}

@@ -28,6 +28,7 @@ def unknown() -> None:
     print("|---|---|---|---|---|---|---|---|")
     means: dict[tuple[object, str], list[float]] = {}
     for left_out in CLASSES:
+        shots: int | str
         for shots in (10, "all"):
             for space in (MIDDLE, FROZEN) if left_out == "normal" else (MIDDLE, NAIVE, FROZEN):
                 found_all = strangers(left_out, space)["figures"][str(shots)]
@@ -36,8 +37,8 @@ def unknown() -> None:
                 if left_out != "normal":
                     found = statistics.fmean(value(one, "unknown_auroc") or 0 for one in runs[SPLITS[0]])
                     means.setdefault((shots, space), []).append(found)
-    for (shots, space), values in means.items():
-        print(f"\nMean over the two diseases, {shots} references, {space}: {statistics.fmean(values):.3f}.")
+    for (count, space), values in means.items():
+        print(f"\nMean over the two diseases, {count} references, {space}: {statistics.fmean(values):.3f}.")
 
 
 def strangers(left_out: str, space: str) -> Kept:

@@ -72,4 +72,4 @@ def _small(path: Path, side: int) -> FloatArray:
     with Image.open(path) as image:
         image.draft("L", (4 * side, 4 * side))  # a JPEG is decoded at that size: thirty times as fast
         small = image.convert("L").resize((side, side), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32).ravel() / 255
+    return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
