@@ -52,6 +52,16 @@ def test_a_support_image_is_never_also_a_query_and_every_class_has_its_share(
         assert len({parent_of(CLASSES[code]) for code in LABELS[support]}) == 1
 
 
+def test_every_class_comes_equally_often_where_a_parent_has_fewer_than_may_be_asked_for() -> None:
+    classes = (*(f"greek/{letter}" for letter in "abc"), *(f"latin/{letter}" for letter in "abcdefghi"))
+    labels = np.repeat(np.arange(12), 4)
+    options = EpisodesOptions.model_validate({"n_way": (2, 9), "n_query": 1, "within": "parent"})
+    sampler = Episodes(options, Build(seed=0, classes=classes, labels=labels))
+    drawn = Counter(labels[item] for step in range(4000) for item in episode(sampler, step)[0].tolist())
+    expected = sum(drawn.values()) / 12
+    assert all(abs(count - expected) < 5 * expected**0.5 for count in drawn.values()), drawn
+
+
 def test_every_class_and_every_image_has_its_turn_in_both_roles() -> None:
     sampler = episodes(n_way=3, n_shot=2, n_query=2)
     drawn = [episode(sampler, step) for step in range(700)]

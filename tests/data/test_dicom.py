@@ -14,7 +14,9 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage, generate_uid
 
 from nearkin.data import BadImage, decode
+from nearkin.data.contrast import with_contrast
 from nearkin.errors import PluginError
+from nearkin.recipe.contrast import PercentileOptions
 
 NAME = "DOE^JANE"
 RAMP = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(48, 64)
@@ -108,6 +110,43 @@ def test_a_voi_table_is_looked_up(tmp_path: Path) -> None:
     table.LUTData = np.linspace(65535, 0, 4096).round().astype(np.uint16).tobytes()
     table["LUTData"].VR = "OW"
     np.testing.assert_allclose(decode(written(tmp_path, VOILUTSequence=[table])).pixels, 1 - RAMP / 4095, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bits", "least"), [(8, 0), (8, 100), (16, 0)])
+def test_a_voi_table_may_have_more_entries_than_its_values_have_bits(tmp_path: Path, bits: int, least: int) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [1024, least, bits]
+    table.LUTData = (np.arange(1024) * (2**bits - 1) // 1023).astype(np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    values = (RAMP // 4).astype(np.uint16)
+    wanted = np.clip(values.astype(float) - least, 0, 1023) / 1023
+    shown = decode(written(tmp_path, values, bits=10, VOILUTSequence=[table])).pixels
+    np.testing.assert_allclose(shown, wanted, atol=1 / 255)
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_what_an_enhanced_object_says_of_its_one_frame_holds(tmp_path: Path, groups: str) -> None:
+    rescale, window, group = Dataset(), Dataset(), Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 1, -1024, "HU"
+    window.WindowCenter, window.WindowWidth = 40, 400
+    group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [rescale], [window]
+    found = decode(written(tmp_path, NumberOfFrames=1, **{groups: [group]}))
+    plain = decode(written(tmp_path, RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400))
+    assert found.span == plain.span == (-1024.0, 3071.0)
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+
+
+def test_where_the_file_says_that_there_is_no_image_tells_percentiles_nothing(tmp_path: Path) -> None:
+    body = np.linspace(-1000, 1000, 48 * 64).astype(np.int16).reshape(48, 64)
+    body[:, :20] = -2000
+    body[:, 44:] = -2010
+    percentiles = PercentileOptions(type="percentile", low=1, high=99)
+    padded = {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -2010}
+    inside = with_contrast(decode(written(tmp_path, body, bits=16, **padded)), percentiles)[:, 20:44]
+    assert inside.std() > 0.28  # of a ramp from 0 to 1: 0.29
+    assert with_contrast(decode(written(tmp_path, body, bits=16)), percentiles)[:, 20:44].std() < 0.25
+    all_padding = np.full((48, 64), -2000, dtype=np.int16)
+    assert decode(written(tmp_path, all_padding, bits=16, **padded)).padding is None
 
 
 def test_colour_is_colour(tmp_path: Path) -> None:

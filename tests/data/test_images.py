@@ -54,6 +54,25 @@ def png(width: int, height: int, *, bits: int, colour: int, data: bytes) -> byte
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+def tiff(width: int, height: int, *, bits: int, data: bytes, photometric: int = 1, sample_format: int = 1) -> bytes:
+    """Gray, uncompressed, in one strip, little-endian."""
+    short, long = 3, 4
+    entries = [
+        (256, short, width),
+        (257, short, height),
+        (258, short, bits),
+        (259, short, 1),
+        (262, short, photometric),
+        (273, long, 8 + 2 + 12 * 10 + 4),
+        (277, short, 1),
+        (278, short, height),
+        (279, long, len(data)),
+        (339, short, sample_format),
+    ]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + data
+
+
 def reason(image: Any) -> str:
     with pytest.raises(BadImage) as caught:
         decode(image)
@@ -106,6 +125,37 @@ def test_integers_wider_than_16_bits_are_stretched_whatever_they_hold(
         from_file = decode(tmp_path / "x.tif")
         assert (from_file.pixels.min(), from_file.pixels.max(), from_file.bits) == (0, 1, 32)
         np.testing.assert_array_equal(from_file.pixels, decode(values).pixels)
+
+
+@pytest.mark.parametrize(("dtype", "top", "sample_format"), [("u1", 255, 1), ("<u2", 65535, 1), ("<f4", 1, 3)])
+def test_a_tiff_whose_0_is_white_is_turned_round_at_every_depth(
+    tmp_path: Path, dtype: str, top: int, sample_format: int
+) -> None:
+    values = np.tile(np.linspace(0, top, 8).astype(dtype), (6, 1))
+    bits, data = 8 * values.dtype.itemsize, values.tobytes()
+    (tmp_path / "0.tif").write_bytes(tiff(8, 6, bits=bits, data=data, photometric=0, sample_format=sample_format))
+    (tmp_path / "1.tif").write_bytes(tiff(8, 6, bits=bits, data=data, photometric=1, sample_format=sample_format))
+    turned, plain = decode(tmp_path / "0.tif"), decode(tmp_path / "1.tif")
+    np.testing.assert_allclose(turned.pixels, 1 - plain.pixels, atol=1e-7)
+    if bits > 8:
+        assert turned.span == plain.span[::-1]
+
+
+def test_a_12_bit_tiff_is_divided_by_4095(tmp_path: Path) -> None:
+    row = np.linspace(0, 4095, 8).astype(int)
+    packed = b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in row.reshape(-1, 2).tolist())
+    (tmp_path / "x.tif").write_bytes(tiff(8, 6, bits=12, data=packed * 6))
+    picture = decode(tmp_path / "x.tif")
+    np.testing.assert_allclose(picture.pixels, np.tile(row / 4095, (6, 1)), atol=1e-6)
+    assert (picture.bits, picture.span) == (16, (0.0, 4095.0))
+
+
+def test_a_signed_8_bit_tiff_is_stretched_like_wider_ones(tmp_path: Path) -> None:
+    values = np.tile(np.linspace(-100, 100, 8).astype(np.int8), (6, 1))
+    (tmp_path / "x.tif").write_bytes(tiff(8, 6, bits=8, data=values.tobytes(), sample_format=2))
+    picture = decode(tmp_path / "x.tif")
+    np.testing.assert_allclose(picture.pixels, (values.astype(float) + 100) / 200, atol=1e-6)
+    assert picture.span == (-100.0, 100.0)
 
 
 def test_16_bit_colour_keeps_its_high_bits(tmp_path: Path) -> None:

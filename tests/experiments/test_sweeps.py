@@ -87,6 +87,24 @@ def test_recipes_that_were_tested_otherwise_are_not_subtracted_and_it_says_so(
     assert result["figures"]["clusters"]["cluster_accuracy"][0]["model"]["low"] is None, "one seed has no interval"
 
 
+def test_a_warm_recipe_whose_base_saw_test_images_is_not_subtracted_and_it_says_so(tmp_path: Path) -> None:
+    """The base's draw is another one: some of its training images are asked about in the sweep, of the cold one."""
+    cold, warm = tmp_path / "cold.yaml", tmp_path / "warm.yaml"
+    plain = TINY.replace("calibrate: 9", "calibrate: 0")  # on what a base trained on, calibrating is refused
+    cold.write_text(plain.replace("name: tiny", "name: cold"))
+    overrides = ["seed=7", "data.shots=60"]
+    base = nearkin.train(cold, overrides=overrides, runs=tmp_path / "bases", watch=Watch())
+    began = f"backbone: {{init_from: {base.path}, "
+    warm.write_text(plain.replace("name: tiny", "name: warm").replace("backbone: {", began))
+    result = table(sweep([cold, warm], runs=tmp_path / "runs", watch=Watch()))
+    of_cold, of_warm = (
+        nearkin.load_run(one["run"]).evaluations["figures"]["clusters"]["model"][0] for one in result["trainings"]
+    )
+    assert (of_cold["details"]["left_out"]["seen"], of_warm["n"] < of_cold["n"]) == (0, True)
+    assert result["figures"]["clusters"]["cluster_accuracy"][1]["minus_first"] is None
+    assert "warm: test images that its base trained on" in result["notes"][-1]
+
+
 def interrupt_in(stage: str, which: int) -> Callable[[str, int, int], None]:
     """A watch's `progress` that sends Ctrl-C the `which`-th time a stage is heard of."""
     heard = []

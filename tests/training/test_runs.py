@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -272,11 +273,14 @@ def test_a_run_is_trained_by_one_process_at_a_time_and_a_killed_one_is_listed_as
 
 def test_two_processes_share_one_sequence_of_batches_and_write_one_run(recipe: Path, finished: nearkin.Run) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "nearkin"]
-    settings = ["train.steps=3", "train.device=cpu", "train.schedule={type: constant}"]
+    settings = ["train.steps=null", "train.epochs=3", "train.device=cpu", "train.schedule={type: constant}"]
     command = [*launch, "train", str(recipe), *settings, "--runs", str(recipe.parent / "runs")]
     subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     run = nearkin.load_run(recipe.parent / "runs" / "tiny" / "1")
     assert run.facts["processes"] == 2
+    batches_a_pass = finished.facts["steps_per_epoch"]  # each process takes one a step
+    assert run.facts["steps_per_epoch"] == batches_a_pass / 2
+    assert run.facts["steps"] == math.ceil(3 * batches_a_pass / 2)
     assert not (recipe.parent / "runs" / "tiny" / "2").exists()
     # The first process's first batch is the sequence's first: one process had the same loss there, and no other.
     assert run.metrics[0]["loss"] == pytest.approx(finished.metrics[0]["loss"], rel=1e-5)

@@ -53,8 +53,9 @@ def _windowed(picture: Picture, window: WindowOptions) -> FloatArray:
 def _between_percentiles(picture: Picture, wanted: PercentileOptions) -> FloatArray:
     """Between values that are there, so that doing it twice changes nothing."""
     pixels = picture.unwindowed
-    low = float(np.percentile(pixels, wanted.low, method="lower"))
-    high = float(np.percentile(pixels, wanted.high, method="higher"))
+    inside = pixels if picture.padding is None else pixels[~picture.padding]
+    low = float(np.percentile(inside, wanted.low, method="lower"))
+    high = float(np.percentile(inside, wanted.high, method="higher"))
     if low == high:
         said = f"its percentiles {wanted.low:g} and {wanted.high:g} are one value"
         raise BadImage(picture.source, f"{said}, so nothing is left to see. Set them farther apart, or mend the image.")

@@ -16,6 +16,9 @@ from nearkin.errors import PluginError
 MAGIC, MAGIC_AT = b"DICM", 128
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 TABLES = ("VOILUTSequence", "ModalityLUTSequence")
+GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+GROUPED = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+"""Where enhanced objects say of their frames what others say of the whole image (PS3.3 C.7.6.16)."""
 TONE_TAGS = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", *TABLES)
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
@@ -36,6 +39,8 @@ class Frame:
     """The values that 0 and 1 stand for where no window or table is applied; of MONOCHROME1 the larger one first."""
     whole: FloatArray | None = None
     """Like `pixels`, before the file's window or table; `None` where it has none."""
+    padding: NDArray[np.bool_] | None = None
+    """(h, w): where the file says that there is no image (PS3.3 C.7.5.1.1.2); `None` where it says nothing."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -97,6 +102,7 @@ def _gray(dataset: Any, stored: NDArray[Any], bits: int) -> Frame:
     """Stored values to what a screen would show, white being 1, and to what it would show without window or table."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+    _take_from_groups(dataset)
     for tag in TONE_TAGS:
         if tag in dataset and not dataset[tag].value and dataset[tag].value != 0:
             del dataset[tag]  # an empty one says nothing; pydicom would reckon with it
@@ -104,15 +110,39 @@ def _gray(dataset: Any, stored: NDArray[Any], bits: int) -> Frame:
     low, high = sorted(_range(dataset, bits, ("ModalityLUTSequence",)))
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     span = (high, low) if inverted else (low, high)
-    whole = _over(values, low, high, inverted)
+    whole, padding = _over(values, low, high, inverted), _padding(dataset, stored)
     if "VOILUTSequence" not in dataset and not {"WindowCenter", "WindowWidth"} <= set(dataset.dir()):
-        return Frame(whole, bits, span)
+        return Frame(whole, bits, span, padding=padding)
+    reach = _range(dataset, bits, TABLES)
+    if "VOILUTSequence" in dataset:
+        dataset.VOILUTSequence[0].LUTDescriptor[2] = (
+            16  # of 8 bits, pydicom counts its entries in 8 bits too, and wraps
+        )
     try:
         shown = apply_voi_lut(values, dataset, index=0)
     except ValueError as error:  # pydicom's own words: a tag and what it may be
         raise NotOneImage(f"its own window cannot be applied: {str(error).rstrip('.')}. Mend the file") from error
     # Where the rescale falls, pydicom gives what is below the window the range's first end, which is the larger one.
-    return Frame(_over(shown, *_range(dataset, bits, TABLES), inverted), bits, span, whole)
+    return Frame(_over(shown, *reach, inverted), bits, span, whole, padding)
+
+
+def _take_from_groups(dataset: Any) -> None:
+    """What an enhanced object says of its one frame, as if it said so of the image."""
+    for sequence in GROUPS:
+        for group in list(dataset.get(sequence) or [])[:1]:
+            for name in GROUPED:
+                for item in list(group.get(name) or [])[:1]:
+                    dataset.update({element.tag: element for element in item})
+
+
+def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    value = dataset.get("PixelPaddingValue")
+    if value is None or value == "":
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(value), int(value if limit in (None, "") else limit)))
+    found = (stored >= low) & (stored <= high)
+    return None if found.all() or not found.any() else found
 
 
 def _over(values: NDArray[Any], low: float, high: float, inverted: bool) -> FloatArray:

@@ -26,7 +26,8 @@ MIN_SIDE = 4
 LUMA = (0.299, 0.587, 0.114)
 """Red, green, blue to gray (ITU-R BT.601)."""
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-TIFF_BITS, TIFF_SAMPLE_FORMAT, TIFF_UNSIGNED = 258, 339, 1
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 SPAN_8, SPAN_16 = (0.0, 255.0), (0.0, 65535.0)
 _OPENING = threading.Lock()
 
@@ -54,6 +55,8 @@ class Picture:
     """The values that 0 and 1 stand for, in the image's own units; the larger one first where low is white."""
     whole: FloatArray | None = None
     """Like `pixels`, before the DICOM file's own window or table; `None` where it has none, and of all other files."""
+    padding: NDArray[np.bool_] | None = None
+    """(h, w): where a DICOM file says that there is no image; `None` where it says nothing, and of all other files."""
 
     @property
     def unwindowed(self) -> FloatArray:
@@ -129,7 +132,7 @@ def _from_dicom(path: Path) -> Picture:
     except NotOneImage as error:
         raise BadImage(str(path), f"is a DICOM file, but {error}.") from error
     _check_size(frame.pixels.shape[1], frame.pixels.shape[0], str(path))
-    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path), frame.span, frame.whole)
+    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path), frame.span, frame.whole, frame.padding)
 
 
 def _open(file: BinaryIO) -> Image.Image:
@@ -147,10 +150,11 @@ def _from_pil(image: Image.Image, source: str) -> Picture:
     if frames > 1:
         raise BadImage(source, f"holds {frames} frames; which one is meant? Save the one you want on its own.")
     upright = ImageOps.exif_transpose(image)
-    if upright.mode == "I" or upright.mode.startswith("I;16"):
-        return _from_integers(image, upright, source)
-    if upright.mode == "F":
-        return _stretched(np.asarray(upright), 32, source)
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        picture = _from_deep(image, upright, source)
+        return _turned(picture) if _tag(image, TIFF_PHOTOMETRIC) == WHITE_IS_ZERO else picture
+    if upright.mode == "L" and _tag(image, TIFF_SAMPLE_FORMAT) == SIGNED:
+        return _stretched(np.asarray(upright).view(np.int8), 8, source)
     if upright.mode == "1":
         return Picture(_from_8_bit(upright), 1, source)
     return Picture(_from_8_bit(upright), 8, source, SPAN_8)
@@ -176,15 +180,29 @@ def _from_8_bit(image: Image.Image) -> FloatArray:
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def _from_integers(image: Image.Image, upright: Image.Image, source: str) -> Picture:
+def _tag(image: Image.Image, tag: int) -> int | None:
+    """A TIFF's tag, of its first channel; `None` where it has none, and of other files."""
+    value = getattr(image, "tag_v2", {}).get(tag)
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _turned(picture: Picture) -> Picture:
+    """White for black. Pillow does so for a TIFF whose 0 is white up to 8 bits, and no further."""
+    return replace(picture, pixels=np.float32(1) - picture.pixels, span=picture.span[::-1])
+
+
+def _from_deep(image: Image.Image, upright: Image.Image, source: str) -> Picture:
     """Gray of more than 8 bits. 16-bit files come as mode I;16, or as mode I like 32-bit ones."""
     values = np.asarray(upright)
-    tags = getattr(image, "tag_v2", {})
-    unsigned = tags.get(TIFF_SAMPLE_FORMAT, (TIFF_UNSIGNED,))[0] == TIFF_UNSIGNED
-    if image.mode == "I" and tags:
+    if image.mode == "F":
+        return _stretched(values, 32, source)
+    bits = _tag(image, TIFF_BITS)
+    if image.mode == "I" and bits:
         # Pillow reads unsigned values of 32 bits into signed ones; a signed image may have no negative pixel.
-        values = values.view(np.uint32) if unsigned else values
-        return _stretched(values, int(tags.get(TIFF_BITS, (32,))[0]), source)
+        unsigned = _tag(image, TIFF_SAMPLE_FORMAT) in (None, UNSIGNED)
+        return _stretched(values.view(np.uint32) if unsigned else values, bits, source)
+    if bits == 12:
+        return Picture((values / 4095).astype(np.float32), 16, source, (0.0, 4095.0))
     if values.min() < 0 or values.max() > 65535:
         return _stretched(values, 32, source)
     clear = image.info.get("transparency")

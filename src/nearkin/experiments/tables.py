@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ def table(sweep: Sweep) -> dict[str, Any]:
             }
             for place, (training, facts) in enumerate(zip(sweep.trainings, sweep.facts, strict=True))
         ],
-        "notes": notes(sweep),
+        "notes": [*notes(sweep), *notes_of_bases(sweep, results)],
         "race": _race(sweep),
         "figures": figures(sweep, results),
     }
@@ -67,6 +67,40 @@ def notes(sweep: Sweep) -> list[str]:
             f"{', '.join(unlike)}: other data, counts of images or evaluators than {first.name}'s, so not subtracted"
         )
     return found
+
+
+def notes_of_bases(sweep: Sweep, results: Mapping[int, Repeated]) -> list[str]:
+    """Recipes asked about fewer images than the first, because their bases trained on some."""
+    first = sweep.trainings[0].name
+    draws = {place: (one.name, one.held_out, one.recipe.seed) for place, one in enumerate(sweep.trainings)}
+    done = {draws[place]: one for place, one in results.items()}
+    names = dict.fromkeys(
+        name
+        for (name, held_out, seed), one in done.items()
+        if name != first and (beside := done.get((first, held_out, seed))) and asked_otherwise(one, beside)
+    )
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: test images that its base trained on are not asked about, {first} was asked about them, "
+        f"so not subtracted; 'nearkin compare' asks the runs the same questions"
+    ]
+
+
+def asked_otherwise(one: Repeated, other: Repeated) -> bool:
+    """Whether two runs on the same data were asked about other images: a warm start's base had trained on some."""
+    ours, theirs = seen_by_base(one), seen_by_base(other)
+    return any(ours[evaluator] != theirs[evaluator] for evaluator in ours.keys() & theirs.keys())
+
+
+def seen_by_base(one: Repeated) -> dict[str, int]:
+    """How many images were left out for that, by evaluator: the most of its figures."""
+    return {
+        evaluator: max(
+            (cell.get("details", {}).get("left_out", {}).get("seen", 0) for cell in by_view["model"]), default=0
+        )
+        for evaluator, by_view in one.figures.items()
+    }
 
 
 def of_the_first(sweep: Sweep) -> dict[str | None, Training]:
@@ -138,7 +172,9 @@ def row(group: Group, reference: Group | None, evaluator: str, name: str) -> dic
         "over": "seeds",
         "held_out": group.held_out,
         **{view: mean_json({draw: cell["value"] for draw, cell in by_draw.items()}) for view, by_draw in cells.items()},
-        "minus_first": mean_json(gains(cells["model"], cells_of(reference, evaluator, name, "model")))
+        "minus_first": mean_json(
+            gains(cells["model"], cells_of(reference, evaluator, name, "model"), unlike_draws(group, reference))
+        )
         if reference and group.subtract and group.name != reference.name
         else None,
         "better": example.get("better"),
@@ -156,11 +192,19 @@ def cells_of(group: Group, evaluator: str, name: str, view: str) -> dict[Hashabl
     }
 
 
-def gains(own: Mapping[Hashable, Cell], first: Mapping[Hashable, Cell]) -> dict[Hashable, float | None]:
-    """Seed by seed."""
+def unlike_draws(group: Group, reference: Group) -> set[Hashable]:
+    """Draws in which the two were asked about other images."""
+    both = group.by_draw.keys() & reference.by_draw.keys()
+    return {draw for draw in both if asked_otherwise(group.by_draw[draw], reference.by_draw[draw])}
+
+
+def gains(
+    own: Mapping[Hashable, Cell], first: Mapping[Hashable, Cell], unlike: Collection[Hashable]
+) -> dict[Hashable, float | None]:
+    """Seed by seed; `None` where one could not be measured, or both were asked about other images."""
     return {
         draw: None
-        if own[draw]["value"] is None or first[draw]["value"] is None
+        if own[draw]["value"] is None or first[draw]["value"] is None or draw in unlike
         else own[draw]["value"] - first[draw]["value"]
         for draw in own
         if draw in first

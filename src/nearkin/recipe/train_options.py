@@ -87,7 +87,7 @@ class TrainOptions(Options):
     steps: Positive | None = None
     """Optimiser steps. Give this or `epochs`."""
     epochs: Positive | None = None
-    """Passes; the sampler says how many steps one takes."""
+    """Passes; the sampler says how many batches one takes. Several processes take a batch each a step."""
     optimizer: OptimizerOptions = OptimizerOptions()
     schedule: ScheduleOptions = ScheduleOptions()
     early_stopping: EarlyStoppingOptions | None = EarlyStoppingOptions()

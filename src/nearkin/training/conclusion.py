@@ -7,7 +7,7 @@ from typing import Any
 from nearkin.training.trainer import Outcome
 
 
-def ending_facts(outcome: Outcome, target: float | None, steps_per_epoch: int) -> dict[str, Any]:
+def ending_facts(outcome: Outcome, target: float | None, steps_per_epoch: float) -> dict[str, Any]:
     """What the manifest says of the end; with a target also when it was reached, `None` where it never was."""
     standing = outcome.standing
     facts: dict[str, Any] = {
@@ -25,7 +25,7 @@ def ending_facts(outcome: Outcome, target: float | None, steps_per_epoch: int) -
     return {**facts, "target": target, "steps_to_target": reached, "epochs_to_target": epochs}
 
 
-def told(outcome: Outcome, target: float | None, steps_per_epoch: int) -> str:
+def told(outcome: Outcome, target: float | None, steps_per_epoch: float) -> str:
     """How it ended, in a sentence or two."""
     standing = outcome.standing
     best = f"with a pair AUC of {standing.best_score:.4f} on select" if standing.best_score is not None else ""
@@ -33,7 +33,7 @@ def told(outcome: Outcome, target: float | None, steps_per_epoch: int) -> str:
     return f"trained {standing.step} steps ({outcome.ended}){kept}.{_of_target(outcome, target, steps_per_epoch)}"
 
 
-def _of_target(outcome: Outcome, target: float | None, steps_per_epoch: int) -> str:
+def _of_target(outcome: Outcome, target: float | None, steps_per_epoch: float) -> str:
     if target is None:
         return ""
     reached = outcome.standing.reached_at

@@ -85,7 +85,8 @@ class Trainer:
 
     def __post_init__(self) -> None:
         refuse_held_out(self.train, self.select)
-        self.total = self.options.steps or (self.options.epochs or 0) * self.sampler.steps_per_epoch
+        passes = (self.options.epochs or 0) * self.sampler.steps_per_epoch
+        self.total = self.options.steps or math.ceil(passes / self.accelerator.num_processes)
         self.model.to(self.accelerator.device)
         self.optimizer = make_optimizer(self.model, self.options.optimizer)
         self._learning = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

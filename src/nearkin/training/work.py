@@ -195,8 +195,9 @@ class Work:
             save(index, folder.index, with_model=False)
         stopping = self.recipe.train.early_stopping
         target = stopping.target if stopping else None
-        folder.finish(self.model.files(), **ending_facts(outcome, target, self.sampler.steps_per_epoch))
-        self.watch.message(told(outcome, target, self.sampler.steps_per_epoch))
+        per_epoch = self.sampler.steps_per_epoch / self.accelerator.num_processes  # each takes batches of its own
+        folder.finish(self.model.files(), **ending_facts(outcome, target, per_epoch))
+        self.watch.message(told(outcome, target, per_epoch))
 
 
 def _shared_store(accelerator: Accelerator, load: Callable[..., ImageStore]) -> ImageStore:

@@ -26,15 +26,19 @@ class Episodes:
         _require_classes(self.pools, self.ways[0])
         sizes = [len(pool) for pool in self.pools.values()]
         self._pools = list(self.pools.values())
-        # A parent comes as often as it has classes, so that every class comes equally often.
+        # A parent comes as often as it has classes, so that every class comes equally often; where one has fewer than
+        # may be asked for, its episodes take fewer at a time, and there are more of them.
         self._bounds = np.cumsum(sizes)
+        taken = np.array([self.ways[0] + min(self.ways[1], size) for size in sizes])
+        weights = np.array(sizes) / taken
+        self._shares = None if len(set(taken.tolist())) == 1 else weights / weights.sum()
         per_episode = sum(self.ways) / 2 * (sum(self.shots) / 2 + self.n_query)
         self.steps_per_epoch = math.ceil(len(self.members.items) / per_episode)
 
     def batch(self, step: int) -> Batch:
         """The episode of one step: support first, class by class, then the queries."""
         rng = np.random.default_rng([self.seed, step])
-        pool = self._pools[np.searchsorted(self._bounds, rng.integers(self._bounds[-1]), side="right")]
+        pool = self._pools[self._place(rng)]
         n_way = rng.integers(self.ways[0], min(self.ways[1], len(pool)), endpoint=True)
         n_shot = int(rng.integers(*self.shots, endpoint=True))
         classes = rng.choice(pool, n_way, replace=False)
@@ -42,6 +46,12 @@ class Episodes:
         support, query = drawn[:, :n_shot].ravel(), drawn[:, n_shot:].ravel()
         places = np.arange(len(support) + len(query))
         return Batch(np.concatenate([support, query]), Episode(places[: len(support)], places[len(support) :]))
+
+    def _place(self, rng: np.random.Generator) -> int:
+        """Which parent."""
+        if self._shares is not None:
+            return int(rng.choice(len(self._shares), p=self._shares))
+        return int(np.searchsorted(self._bounds, rng.integers(self._bounds[-1]), side="right"))
 
 
 def as_range(given: int | tuple[int, int]) -> tuple[int, int]:
