@@ -59,6 +59,10 @@ def test_a_changed_byte_is_refused(tmp_path: Path, store: ImageStore) -> None:
         EmbeddingCache(tmp_path, model())
 
 
+def test_of_no_images_there_are_no_embeddings(tmp_path: Path, store: ImageStore) -> None:
+    assert EmbeddingCache(tmp_path / "embeddings", model()).embed(store, []).vectors.shape[0] == 0
+
+
 def test_where_they_cannot_be_kept_is_an_error_or_told_and_gone_on_with(tmp_path: Path, store: ImageStore) -> None:
     (tmp_path / "embeddings").write_text("in the way")
     with pytest.raises(WorkFailed, match="could not be saved"):

@@ -43,7 +43,8 @@ class EmbeddingCache:
             rows = made.vectors if made.space is None else np.concatenate([made.vectors, made.space], axis=1)
             self._rows.update(zip(new, rows, strict=True))
             self._keep()
-        found, dim = np.stack([self._rows[digest] for digest in digests]), self.model.embedding_dim
+        dim = self.model.embedding_dim
+        found = np.stack([self._rows[each] for each in digests]) if digests else np.zeros((0, self._width), np.float32)
         vectors, space = np.ascontiguousarray(found[:, :dim]), np.ascontiguousarray(found[:, dim:])
         return Embedded(vectors, space=space if self.model.space else None)
 

@@ -96,3 +96,11 @@ def listing(names: Iterable[str], most: int = 10, *, total: int | None = None) -
     n = len(all_names) if total is None else total
     shown = ", ".join(all_names[:most])
     return f"{shown} and {n - most} more" if n > most else shown
+
+
+def printable(text: str, *, but: str = "") -> str:
+    """Control characters but those of `but` as escapes (`\\x1b`, `\\n`): a file's name must not steer a terminal."""
+    return "".join(
+        repr(letter)[1:-1] if letter not in but and (letter < " " or "\x7f" <= letter <= "\x9f") else letter
+        for letter in text
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from nearkin.cli import show
 
 Shell = Callable[..., Any]
 
@@ -240,6 +243,30 @@ def test_output_that_nobody_can_hear_or_say_ends_no_command() -> None:
     ascii_alone = said("nearkin validate \u65e5", PYTHONIOENCODING="ascii")
     assert ascii_alone.returncode == 2
     assert "Traceback" not in ascii_alone.stderr
+
+
+def test_json_stays_json_where_a_code_page_cannot_say_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"image": "\U0001f600\u00e9.png"}
+    for encoding in ("cp1252", "utf-8"):
+        written = io.BytesIO()
+        stream = io.TextIOWrapper(written, encoding=encoding, errors="backslashreplace")
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", stream)
+            show.print_json(value)
+            stream.flush()
+        assert json.loads(written.getvalue().decode(encoding)) == value
+
+
+def test_a_name_never_steers_the_terminal(nearkin: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    done = nearkin("validate", "no\nsuch\x1b[2Jrecipe.yaml")
+    assert done.code == 2
+    assert "\x1b" not in done.err
+    assert "such\\x1b[2Jrecipe.yaml" in done.err
+    show.print_table(["image"], [["new\nline\x1b[31mred.png"]])
+    show.message("left out: \x9bred")
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].rstrip() == "new\\nline\\x1b[31mred.png"
+    assert said.err == "left out: \\x9bred\n"
 
 
 def test_recipes_are_listed_shown_and_copied_but_never_over_a_file(nearkin: Shell) -> None:

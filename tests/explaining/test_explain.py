@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 import nearkin
 from nearkin.cli.work import explain as explain_command
 from nearkin.contracts import FloatArray
-from nearkin.errors import UsageError
+from nearkin.errors import DataError, UsageError
 from nearkin.explaining import explain, overlay
 from nearkin.explaining.occlusion import occlusion_map
 from nearkin.training.watch import Watch
@@ -76,6 +77,22 @@ def test_a_map_is_a_share_of_the_whole(run: nearkin.Run, marked: Image.Image) ->
     assert "'marked' is nearer than any other cluster" in found.of
 
 
+def test_the_mass_of_a_box_beyond_the_image_is_that_of_its_part_inside(run: nearkin.Run, marked: Image.Image) -> None:
+    found = explain(run, marked)
+    assert found.mass(-5, -5, 10, 10) == found.mass(0, 0, 10, 10)
+    assert found.mass(-9, -9, 2 * SIZE, 2 * SIZE) == pytest.approx(1, abs=1e-4)
+    assert found.mass(-9, 0, -3, SIZE) == 0
+    with pytest.raises(UsageError, match="is no box"):
+        found.mass(10, 10, 5, 20)
+
+
+def test_a_pair_is_of_one_image_each(run: nearkin.Run, marked: Image.Image) -> None:
+    other = chest(np.random.default_rng(7))
+    with pytest.raises(DataError, match="is a list"):
+        explain(run, marked, [other, marked])  # type: ignore[arg-type]
+    assert explain(run, marked, other).of == "why it is near the other"
+
+
 def test_only_what_the_score_rests_on_is_shown() -> None:
     """A score that sees one pixel: nothing farther than a patch from it is marked."""
 
@@ -103,8 +120,8 @@ def test_the_picture_is_large_enough_to_see(run: nearkin.Run, marked: Image.Imag
     assert picture.size == (512, 256)
 
 
-@pytest.mark.parametrize(("patch", "stride"), [(0, 1), (65, 1), (8, 0)])
-def test_patches_that_do_not_fit_are_refused(run: nearkin.Run, marked: Image.Image, patch: int, stride: int) -> None:
+@pytest.mark.parametrize(("patch", "stride"), [(0, 1), (65, 1), (8, 0), (5, 9), (6.5, 2), (True, True)])
+def test_patches_that_do_not_fit_are_refused(run: nearkin.Run, marked: Image.Image, patch: Any, stride: Any) -> None:
     with pytest.raises(UsageError, match="do not fit images of 64 pixels"):
         explain(run, marked, patch=patch, stride=stride)
 

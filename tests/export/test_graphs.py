@@ -80,9 +80,20 @@ def test_several_looks_at_an_image_are_inside_the_graph(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(export_onnx(looking, tmp_path / "model.onnx"))
     about = json.loads(session.get_modelmeta().custom_metadata_map["nearkin"])
     assert (about["contrast"], about["metric"]) == ({"type": "percentile", "low": 1, "high": 99}, "l2")
-    assert about["input"]["crop"] == 1
+    assert (about["input"]["crop"], about["class_rule"]) == (1, "nearest")
+    # A runtime that normalised once more, by a mean and deviation found here, would answer by other embeddings.
+    assert not {"mean", "std"} & about["input"].keys()
+    assert (about["input"]["range"], about["normalisation"]) == ([0, 1], "inside the graph")
     (theirs,) = session.run(["embeddings"], {"images": images(looking, 4)})
     np.testing.assert_allclose(theirs, looking.model.embed_tensor(images(looking, 4)), atol=1e-4)
+
+
+def test_a_method_that_no_index_serves_says_so_in_place_of_a_rule(
+    small: nearkin.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small.model.method, "no_index", "it looks at all of the support", raising=False)
+    about = json.loads(graphs._about(small.model))
+    assert (about["no_index"], "class_rule" in about) == ("it looks at all of the support", False)
 
 
 def test_a_graph_that_gives_other_embeddings_is_not_written(

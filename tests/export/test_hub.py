@@ -74,6 +74,7 @@ def test_what_only_this_machine_needs_stays(run: nearkin.Run, tmp_path: Path) ->
     }
     assert not (tmp_path / "hub" / "checkpoints").exists()
     assert not (tmp_path / "hub" / "embeddings").exists()
+    assert not list((tmp_path / "hub").rglob("*.lock"))
 
 
 def test_what_was_changed_on_the_way_is_refused(run: nearkin.Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nearkin.contracts.figures import figure_text
 from nearkin.errors import UsageError
 from nearkin.report import write_report
 from nearkin.report.chart import MOST_POINTS, line_chart, thinned, ticks
+from nearkin.report.images import _in_two
 from nearkin.training.watch import Watch
 
 EVIL = '<script>alert("x")</script> & co'
@@ -147,6 +148,38 @@ def test_without_its_images_or_its_figures_it_says_so_and_shows_the_rest(run: ne
     assert page.tags.count("svg") == 2
     assert "Not evaluated yet" in bare.text
     assert "cluster_accuracy" not in bare.text
+
+
+def test_classes_that_the_index_was_taught_since_stand_in_it_and_an_empty_index_leaves_the_plane_out(
+    run: nearkin.Run, tmp_path: Path
+) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    image = str(run.path.parents[2] / "2-0<b>.png")
+    assert command(["index", "add", str(tmp_path / "run"), image, "--label", "zz"]) == 0
+    page = Page(write_report(nearkin.load_run(tmp_path / "run"), tmp_path / "more.html", maps=1, watch=Watch()))
+    assert "zz: reference" in page.text
+    for label in ("a", EVIL, "zz"):
+        assert command(["index", "remove", str(tmp_path / "run"), "--label", label]) == 0
+    empty = Page(write_report(nearkin.load_run(tmp_path / "run"), tmp_path / "empty.html", watch=Watch()))
+    assert "cluster_accuracy" in empty.text
+    assert "zz: reference" not in empty.text
+
+
+def test_it_says_where_dots_are_left_out_and_colours_shared(
+    run: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nearkin.report.images.MOST_DOTS", 5)
+    monkeypatch.setattr("nearkin.report.images.COLOURS", ("#123456",))
+    page = Page(write_report(run, tmp_path / "few.html", maps=0, watch=Watch()))
+    assert "5 are drawn, chosen by chance" in page.text
+    assert "some classes share one" in page.text
+
+
+def test_embeddings_of_one_dimension_are_drawn_on_a_line(run: nearkin.Run) -> None:
+    places, share = _in_two(np.arange(5, dtype=np.float32)[:, None])
+    assert places.shape == (5, 2)
+    assert (places[:, 1] == 0).all()
+    assert share == pytest.approx(1)
 
 
 def test_what_is_no_page_or_no_count_is_refused(run: nearkin.Run, tmp_path: Path) -> None:

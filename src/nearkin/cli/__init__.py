@@ -32,7 +32,7 @@ def speakable() -> None:
 def run(arguments: list[str]) -> int:
     """One command; its exit code. No traceback for a user's mistake, unless `--debug` asks for it."""
     from nearkin.cli.app import app
-    from nearkin.errors import NearkinError
+    from nearkin.errors import NearkinError, printable
 
     try:
         app(arguments, prog_name="nearkin")
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     except NearkinError as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}", but="\n"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
@@ -49,6 +49,6 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        print(f"error: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"error: {error.filename or 'disk'}: {error.strerror or error}"), file=sys.stderr)
         return NearkinError.exit_code
     return 0

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from nearkin.contracts import Answer
 from nearkin.contracts.figures import expected_text, figure_text
+from nearkin.errors import printable
 from nearkin.training.watch import BAR_AFTER_SECONDS
 
 STATUSES = ("known", "ambiguous", "unknown", "undecided")
@@ -23,7 +24,7 @@ STATUSES = ("known", "ambiguous", "unknown", "undecided")
 
 def message(text: str) -> None:
     """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text, but="\n"), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -43,15 +44,16 @@ def busy(text: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def print_json(value: Any) -> None:
-    """JSON for programs, on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    """JSON for programs, on stdout. Where a code page cannot say a character, as an escape that JSON knows."""
+    says_all = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    print(json.dumps(value, indent=1, ensure_ascii=not says_all))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A plain table; as wide as it needs to be where nobody is watching, so that nothing is cut off in a file."""
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     width = None if sys.stdout.isatty() else 10_000
     console = Console(markup=False, highlight=False, width=width)
     console.print(table)

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nearkin.contracts import FloatArray, ImageLike, InputSpec
 from nearkin.data.dicom import NotOneImage, is_dicom, read_dicom
-from nearkin.errors import DataError, PluginError
+from nearkin.errors import DataError, PluginError, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
@@ -36,7 +36,7 @@ class BadImage(DataError):
     """One image that cannot be used: which, why, and the mend."""
 
     def __init__(self, source: str, reason: str) -> None:
-        super().__init__(f"{source}: {reason}")
+        super().__init__(f"{printable(source)}: {reason}")
         self.source = source
         self.reason = reason
 

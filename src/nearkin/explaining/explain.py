@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from nearkin.contracts import FloatArray, ImageLike
 from nearkin.data import decode
-from nearkin.errors import UsageError
+from nearkin.errors import UsageError, printable
 from nearkin.explaining.occlusion import Score, occlusion_map
 from nearkin.index.distances import distances
 from nearkin.run import Run
@@ -29,8 +30,10 @@ class Explanation:
     """What was explained, in a sentence."""
 
     def mass(self, top: int, left: int, bottom: int, right: int) -> float:
-        """The share of the map in a box of pixels, at the backbone's size."""
-        return float(self.map[top:bottom, left:right].sum())
+        """The share of the map in a box of pixels, at the backbone's size; what lies beyond the image holds nothing."""
+        if bottom <= top or right <= left:
+            raise UsageError(f"mass: from ({top}, {left}) to ({bottom}, {right}) is no box. Give the upper left first.")
+        return float(self.map[max(0, top) : max(0, bottom), max(0, left) : max(0, right)].sum())
 
 
 def explain(
@@ -57,8 +60,12 @@ def explain_prepared(
     side = min(given.shape[1:])
     patch = max(2, side // PARTS) if patch is None else patch
     stride = max(1, patch // 3) if stride is None else stride
-    if not 1 <= patch <= side or stride < 1:
-        raise UsageError(f"explain: patch {patch} and stride {stride} do not fit images of {side} pixels.")
+    whole = all(isinstance(number, (int, np.integer)) and not isinstance(number, bool) for number in (patch, stride))
+    if not whole or not 1 <= stride <= patch <= side:
+        raise UsageError(
+            f"explain: patch {patch} and stride {stride} do not fit images of {side} pixels. Both are whole numbers; "
+            f"a patch is at most {side}, and moved by at most its own size."
+        )
     score, of = _to_image(run, against) if against is not None else _to_cluster(run, given)
     found = occlusion_map(score, given, patch=patch, stride=stride)
     total = float(found.sum())
@@ -67,12 +74,13 @@ def explain_prepared(
 
 def _to_image(run: Run, against: ImageLike) -> tuple[Score, str]:
     """Minus the distance to one image."""
-    target, metric = run.embed(against), run.model.method.metric
+    target = run.model.embed_tensor(run.model.prepare(decode(against))[None])
+    metric = run.model.method.metric
 
     def score(images: FloatArray) -> FloatArray:
         return -distances(run.model.embed_tensor(images), target, metric)[:, 0]
 
-    return score, f"why it is near {getattr(against, 'name', against) if not isinstance(against, np.ndarray) else 'it'}"
+    return score, f"why it is near {printable(str(against)) if isinstance(against, (str, Path)) else 'the other'}"
 
 
 def _to_cluster(run: Run, given: FloatArray) -> tuple[Score, str]:

@@ -69,12 +69,16 @@ def export_torch(run: Run, path: Path | str) -> Path:
 
 def _about(model: Model) -> bytes:
     """What a runtime must do before the graph, and after it."""
+    wanted = {name: value for name, value in asdict(model.input).items() if name not in ("mean", "std")}
+    no_index, discriminant = model.no_index, model.blueprint.embed.discriminant
     return to_json(
         {
-            "input": asdict(model.input),
+            "input": {**wanted, "range": [0, 1]},
+            "normalisation": "inside the graph",
             **model.blueprint.preparation.plain(),
             "metric": model.method.metric,
-            "class_rule": model.method.class_rule,
+            **({"no_index": no_index} if no_index else {"class_rule": model.method.class_rule}),
+            **({} if discriminant is None else {"discriminant": discriminant}),
         }
     )
 

@@ -13,7 +13,7 @@ from nearkin.errors import PluginError, UsageError, WorkFailed
 if TYPE_CHECKING:
     from nearkin.run import Run
 
-LEFT_BEHIND = ("checkpoints", "embeddings", ".lock", ".saving", "*.html")
+LEFT_BEHIND = ("checkpoints", "embeddings", "*.lock", "*.html")
 """What only this machine needs: checkpoints, embeddings that can be computed again, locks; and reports: they show
 images."""
 CARD = """\

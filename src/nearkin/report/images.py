@@ -20,6 +20,7 @@ from nearkin.run import Run
 from nearkin.training.watch import Watch
 
 MOST_DOTS = 1500
+"""More make the page heavy and the plane no clearer."""
 GRAY = "#999999"
 
 
@@ -42,8 +43,8 @@ class Shown:
             EmbeddingCache(one.folder.embeddings, one.model, unkept=watch.message).embed(store, dataset.items["test"])
             for one in (run, *run.folds)
         )
-        answers = [] if run.model.no_index else run.index.query(replace(own, folds=tuple(folds)))
-        return cls(run, dataset, store, own.vectors, answers)
+        asked = not run.model.no_index and len(run.index) and len(own)
+        return cls(run, dataset, store, own.vectors, run.index.query(replace(own, folds=tuple(folds))) if asked else [])
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,51 @@ class Map:
     text: str
 
 
-def clusters(shown: Shown) -> tuple[str, list[tuple[str, str]], float]:
-    """The plane as SVG, (class, colour) as its key, and the share of the variance that it shows."""
-    from sklearn.decomposition import PCA
+@dataclass(frozen=True)
+class Plane:
+    """References and test images in two dimensions."""
 
+    svg: str
+    key: Sequence[tuple[str, str]]
+    """(class, colour)."""
+    share: float
+    """Of the variance, that it shows."""
+    drawn: int
+    dots: int
+    """How many there are; of them `drawn` are."""
+
+    @property
+    def shared_colours(self) -> bool:
+        """Whether some classes have one colour."""
+        return len(self.key) > len(COLOURS)
+
+
+def clusters(shown: Shown) -> Plane:
+    """The plane of the first two principal components."""
     references, test = shown.run.index.references, shown.dataset.items["test"]
-    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate(shown.dataset.classes)}
-    plane = PCA(2, random_state=0).fit(np.concatenate([references.vectors, shown.vectors]))
-    named = zip(references.labels, references.sources, plane.transform(references.vectors).tolist(), strict=True)
+    added = sorted({*references.labels} - {*shown.dataset.classes})
+    colours = {label: COLOURS[n % len(COLOURS)] for n, label in enumerate([*shown.dataset.classes, *added])}
+    places, share = _in_two(np.concatenate([references.vectors, shown.vectors]))
+    of_references, of_test = places[: len(references)].tolist(), places[len(references) :].tolist()
+    named = zip(references.labels, references.sources, of_references, strict=True)
     dots = [Dot(x, y, colours[label], "full", f"{label}: reference {source}") for label, source, (x, y) in named]
-    for item, answer, (x, y) in zip(test, shown.answers, plane.transform(shown.vectors).tolist(), strict=True):
+    for item, answer, (x, y) in zip(test, shown.answers, of_test, strict=True):
         known = item.label in colours
         title = f"{item.label}: {item.key}, answered {answer.label}, {answer.status or 'undecided'}"
         dots.append(Dot(x, y, colours.get(item.label, GRAY), "ring" if known else "cross", title))
     chosen = np.sort(np.random.default_rng(0).permutation(len(dots))[:MOST_DOTS])
-    return scatter([dots[row] for row in chosen]), list(colours.items()), float(plane.explained_variance_ratio_.sum())
+    return Plane(scatter([dots[row] for row in chosen]), list(colours.items()), share, len(chosen), len(dots))
+
+
+def _in_two(vectors: FloatArray) -> tuple[FloatArray, float]:
+    """(n, d) -> (n, 2), and the share of the variance; of embeddings of one dimension the second is 0."""
+    from sklearn.decomposition import PCA
+
+    components = min(2, *vectors.shape)
+    plane = PCA(components, random_state=0)
+    places = plane.fit_transform(vectors)
+    ratio = plane.explained_variance_ratio_.sum()
+    return np.pad(places, [(0, 0), (0, 2 - components)]), float(ratio)
 
 
 def maps(shown: Shown, count: int, watch: Watch) -> list[Map]:
@@ -86,7 +117,7 @@ def maps(shown: Shown, count: int, watch: Watch) -> list[Map]:
 
 def chosen_rows(shown: Shown, count: int) -> list[int]:
     """Rows of the test images: by a rule that looks at answers, never at maps."""
-    test, known = shown.dataset.items["test"], set(shown.dataset.classes)
+    test, known = shown.dataset.items["test"], set(shown.run.index.labels)
 
     def firsts(wanted: Sequence[bool]) -> list[int]:
         rows: dict[str, int] = {}

@@ -36,7 +36,7 @@ def write_report(run: Run, to: Path | str, *, maps: int = 4, watch: Watch | None
         raise UsageError(f"maps {maps}: it is how many; 0 for none.")
     with watching(watch) as eyes:
         page = _template().render(**facts(run), **_of_images(run, maps, eyes))
-    write_atomic(path, page.encode())
+    write_atomic(path, page.encode(errors="backslashreplace"))  # a folder's name need not be UTF-8
     return path
 
 
@@ -90,8 +90,7 @@ def _of_images(run: Run, count: int, watch: Watch) -> dict[str, Any]:
         return {"without_images": str(error)}
     found: dict[str, Any] = {"without_images": "", **_check(run, watch)}
     if shown.answers:
-        svg, key, share = clusters(shown)
-        found |= {"plane": svg, "key": key, "share": share, "maps": maps(shown, count, watch)}
+        found |= {"plane": clusters(shown), "maps": maps(shown, count, watch)}
     return found
 
 

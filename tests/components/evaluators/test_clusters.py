@@ -56,7 +56,8 @@ def test_nothing_calibrated_still_has_accuracy_and_says_so(view, fake_index):
 def test_a_known_class_called_unknown_keeps_its_own_column(make_view, fake_index):
     index = fake_index([[0], [10]], ["a", "unknown"], {"a": [2.0] * 20, "unknown": [2.0] * 20})
     details = measure(make_view([0, 10, 50], ["a", "unknown", "?"], index=index))["cluster_accuracy"].details
-    assert details["columns"] == ["a", "unknown", "unknown"]
+    assert details["columns"] == ["a", "unknown", "(unknown)"]
+    assert details["rows"] == ["a", "unknown", "(unknown)"]
     assert details["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 

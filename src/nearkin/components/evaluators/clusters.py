@@ -97,9 +97,14 @@ def confusion(classes: Sequence[str], items: Askable, answers: Sequence[Answer])
         if answer.status in apart:
             apart[answer.status][row] += 1
     return {
-        "rows": [*classes, "(unknown)"],
-        "columns": [*classes, "unknown"],
+        "rows": [*classes, _apart("(unknown)", classes)],
+        "columns": [*classes, _apart("unknown", classes)],
         "confusion": counts.tolist(),
         "ambiguous": apart["ambiguous"].tolist(),
         "uncalibrated": apart[None].tolist(),
     }
+
+
+def _apart(heading: str, classes: Sequence[str]) -> str:
+    """A heading that no class has."""
+    return _apart(f"({heading})", classes) if heading in classes else heading
