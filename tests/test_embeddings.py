@@ -13,21 +13,31 @@ from nearkin.data import ImageStore, Item, open_source
 from nearkin.embeddings import EmbeddingCache
 from nearkin.errors import DamagedError, WorkFailed
 from nearkin.model import Model, build_model
+from nearkin.recipe.contrast import PercentileOptions
 from nearkin.recipe.data_options import DataOptions
 from nearkin.recipe.model import Selection
+from nearkin.recipe.preparation import Preparation
 
 REGISTRIES = load_registries(entry_points=False)
 SOURCE = open_source(DataOptions(source="digits"))
+PLAIN = Preparation()
 ITEMS: tuple[Item, ...] = SOURCE.items[:6]
 
 
-def model(seed: int = 0) -> Model:
+def model(seed: int = 0, preparation: Preparation = PLAIN) -> Model:
     def chosen(kind: str, name: str, **options: object) -> Selection:
         return Selection(kind, name, REGISTRIES.of(kind).get(name).options(**options))  # type: ignore[arg-type]
 
     backbone = chosen("backbone", "conv2", image_size=16, width=4)
     return build_model(
-        Blueprint(seed, ("0", "1"), (backbone,), chosen("method", "embedding"), chosen("loss", "contrastive")),
+        Blueprint(
+            seed,
+            ("0", "1"),
+            (backbone,),
+            chosen("method", "embedding"),
+            chosen("loss", "contrastive"),
+            preparation=preparation,
+        ),
         REGISTRIES,
     )
 
@@ -57,6 +67,17 @@ def test_a_changed_byte_is_refused(tmp_path: Path, store: ImageStore) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedError, match=path.name):
         EmbeddingCache(tmp_path, model())
+
+
+def test_with_a_contrast_an_image_is_known_by_what_it_became(tmp_path: Path, store: ImageStore) -> None:
+    """The digest is of the pixels that a file shows; a window is laid on its whole range, which may change alone."""
+    windowed = model(preparation=Preparation(contrast=PercentileOptions(type="percentile")))
+    names = store.names()
+    other = ImageStore(names["keys"], 1 - store.all_images, names["digests"])
+    before = EmbeddingCache(tmp_path / "embeddings", windowed).embed(store, ITEMS).vectors
+    after = EmbeddingCache(tmp_path / "embeddings", windowed).embed(other, ITEMS).vectors
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_array_equal(EmbeddingCache(tmp_path / "embeddings", windowed).embed(store, ITEMS).vectors, before)
 
 
 def test_of_no_images_there_are_no_embeddings(tmp_path: Path, store: ImageStore) -> None:

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import ImageStore, Item
 from nearkin.errors import WorkFailed
-from nearkin.files import read_bundle, save_bundle, to_json
+from nearkin.files import read_bundle, save_bundle, sha256, to_json
 from nearkin.model import Model
 from nearkin.parsing import bounded_tensors, parsing
 
@@ -32,19 +32,19 @@ class EmbeddingCache:
         self.model_digest = model.digest()
         self._width = model.embedding_dim + sum(model.space.dims(model.embedding_dim) if model.space else ())
         self._rows = self._read()
-        """By digest: the embedding and, beside it, the place in the outlier score's space."""
+        """By image: the embedding and, beside it, the place in the outlier score's space."""
 
     def embed(self, store: ImageStore, items: Sequence[Item]) -> Embedded:
         """Embeddings of the items, in their order; what is new is computed and kept."""
-        digests = store.digests(items)
-        new = {digest: item for digest, item in zip(digests, items, strict=True) if digest not in self._rows}
+        keys = self._keys(store, items)
+        new = {key: item for key, item in zip(keys, items, strict=True) if key not in self._rows}
         if new:
             made = self.model.embed_both(store.images(list(new.values())))
             rows = made.vectors if made.space is None else np.concatenate([made.vectors, made.space], axis=1)
             self._rows.update(zip(new, rows, strict=True))
             self._keep()
         dim = self.model.embedding_dim
-        found = np.stack([self._rows[each] for each in digests]) if digests else np.zeros((0, self._width), np.float32)
+        found = np.stack([self._rows[key] for key in keys]) if keys else np.zeros((0, self._width), np.float32)
         vectors, space = np.ascontiguousarray(found[:, :dim]), np.ascontiguousarray(found[:, dim:])
         return Embedded(vectors, space=space if self.model.space else None)
 
@@ -60,6 +60,15 @@ class EmbeddingCache:
             if vectors.dtype != np.float32 or vectors.shape != (len(digests), self._width):
                 raise ValueError(f"{len(digests)} digests, {vectors.dtype} vectors of {vectors.shape}.")
             return dict(zip(digests, vectors, strict=True))
+
+    def _keys(self, store: ImageStore, items: Sequence[Item]) -> Sequence[str]:
+        """The images' digests; with a contrast, what it made of them too: it rests on values that no digest knows."""
+        digests = store.digests(items)
+        if self.model.blueprint.preparation.contrast is None:
+            return digests
+        return [
+            f"{digest} {sha256(image.tobytes())}" for digest, image in zip(digests, store.images(items), strict=True)
+        ]
 
     def _keep(self) -> None:
         try:
