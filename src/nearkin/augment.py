@@ -36,6 +36,9 @@ def draw_grids(
 ) -> Tensor:
     """(count, h, w, 2) random grids; from torch's global generator unless given one."""
     maps = random_affine(count, options, generator)
+    height, width = size
+    maps[:, 0, 1] *= height / width  # both sides span [-1, 1]: without this, an oblong image would not turn but slant
+    maps[:, 1, 0] *= width / height
     grids = F.affine_grid(maps, [count, 1, *size], align_corners=False)
     if not options.elastic:
         return grids

@@ -13,12 +13,19 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage, generate_uid
 
+from nearkin.contracts import InputSpec
 from nearkin.data import BadImage, decode
 from nearkin.data.contrast import with_contrast
+from nearkin.data.preparing import prepared
 from nearkin.errors import PluginError
 from nearkin.recipe.contrast import PercentileOptions
+from nearkin.recipe.preparation import CropOptions, Preparation
 
 NAME = "DOE^JANE"
+SPEC = InputSpec(channels=1, size=(24, 24), mean=(0.5,), std=(0.5,))
+CROPPED = Preparation(
+    contrast=PercentileOptions(type="percentile", low=1, high=99), crop=CropOptions(fill=0.7, threshold=0.001)
+)
 RAMP = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(48, 64)
 
 
@@ -145,6 +152,9 @@ def test_where_the_file_says_that_there_is_no_image_tells_percentiles_nothing(tm
     inside = with_contrast(decode(written(tmp_path, body, bits=16, **padded)), percentiles)[:, 20:44]
     assert inside.std() > 0.28  # of a ramp from 0 to 1: 0.29
     assert with_contrast(decode(written(tmp_path, body, bits=16)), percentiles)[:, 20:44].std() < 0.25
+    shown = prepared(decode(written(tmp_path, body, bits=16, **padded)), SPEC, CROPPED)
+    assert shown.shape == (1, 24, 24)
+    assert shown[0, :, 8:16].std() > 0.2, "the padding moves with what is cropped"
     all_padding = np.full((48, 64), -2000, dtype=np.int16)
     assert decode(written(tmp_path, all_padding, bits=16, **padded)).padding is None
 

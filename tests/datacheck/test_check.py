@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from nearkin.cli.check import DataProblems, data_check
-from nearkin.data import load_data
+from nearkin.data import Item, decode, load_data
 from nearkin.data.looks import look_at
 from nearkin.data.sources import open_source
 from nearkin.datacheck import Report, backbone_before_training, check_source, suspects
+from nearkin.datacheck.check import check_items
 from nearkin.datacheck.giveaways import giveaway_findings
-from nearkin.errors import UsageError
+from nearkin.errors import DataError, UsageError
 from nearkin.plugins import load_registries
 from nearkin.recipe import read_recipe
 from nearkin.recipe.data_options import DataOptions
@@ -220,6 +222,47 @@ def test_classes_too_small_for_the_recipe_are_named(tmp_path: Path) -> None:
     options = DataOptions(source="manifest", path=str(made(tmp_path)), shots=25)
     finding = next(f for f in check_source(options).problems if f.what == "splits_cannot_be_drawn")
     assert "class 'round': train needs 25" in finding.message
+
+
+def test_copies_are_together_where_splits_are_asked_after_as_where_they_are_drawn(tmp_path: Path) -> None:
+    manifest = made(tmp_path)
+    for label in CLASSES:
+        for number in range(4, EACH - TEST):
+            (tmp_path / f"{label}{number:02}.png").write_bytes((tmp_path / f"{label}{number % 4:02}.png").read_bytes())
+    options = DataOptions(source="manifest", path=str(manifest), shots=6, select=3, calibrate=9)
+    with pytest.raises(DataError, match="calibrate needs 9"):
+        load_data(options, 0)
+    found = {finding.what: finding.message for finding in check_source(options).problems}
+    assert "calibrate needs 9" in found["splits_cannot_be_drawn"]
+
+
+def test_copies_do_not_answer_for_each_other_in_what_a_border_tells() -> None:
+    """Random images under random labels, each four times: nothing tells the class, unless a copy was learned."""
+    rng = np.random.default_rng(0)
+    images = {f"{number}.png": rng.integers(0, 256, (32, 32), dtype=np.uint8) for number in range(60)}
+    items = [
+        Item(f"{copy}-{name}", str(int(name.split(".")[0]) % 2), f"{copy}-{name}", None, Path(name))
+        for copy in range(4)
+        for name in images
+    ]
+    source = SimpleNamespace(items=tuple(items), load=lambda item: decode(images[str(item.place)]))
+    found = check_items(source, items).findings
+    told = {
+        finding.what: finding.figures["balanced_accuracy"]
+        for finding in found
+        if "balanced_accuracy" in finding.figures
+    }
+    assert len(told) > 3, found
+    assert all(accuracy < 0.65 for accuracy in told.values()), told
+
+
+def test_leaks_cannot_be_dropped_where_nothing_is_marked_as_test(tmp_path: Path) -> None:
+    manifest = made(tmp_path)
+    lines = [line.rsplit(",", 1)[0] for line in manifest.read_text().splitlines()]
+    manifest.write_text("\n".join(lines))
+    options = DataOptions(source="manifest", path=str(manifest), shots=5, select=3, calibrate=9, drop_leaks=True)
+    with pytest.raises(DataError, match="this source marks none as test"):
+        load_data(options, 0)
 
 
 def test_leaks_are_dropped_from_test_and_told(tmp_path: Path) -> None:

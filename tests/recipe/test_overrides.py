@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,3 +120,10 @@ def test_a_value_that_an_override_replaces_is_not_blamed(parse: Parse, good: str
     assert parse(good.replace("{alpha: .1}", "{alpha: .1, zzz: 1}"), ["index={k: 2}"]).score.options.model_dump() == {
         "k": 2
     }
+
+
+def test_what_is_given_stays_the_callers(parse: Any) -> None:
+    """A later override that reaches into an earlier one's value changes the recipe alone."""
+    optimizer = {"type": "sgd", "lr": 0.1}
+    found = parse(overrides={"train.optimizer": optimizer, "train.optimizer.lr": 0.9})
+    assert (found.train.optimizer.lr, optimizer) == (0.9, {"type": "sgd", "lr": 0.1})

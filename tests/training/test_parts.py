@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import nearkin
-from nearkin.augment import augment, draw_grids, random_affine, turned
+from nearkin.augment import augment, draw_grids, random_affine, turned, warp
 from nearkin.blueprint import Blueprint
 from nearkin.data.extra import TrainingClasses, variants
 from nearkin.errors import DataError, UsageError
@@ -57,6 +57,16 @@ def test_stretch_and_shear_keep_the_area_or_the_axes() -> None:
     slant = torch.rad2deg(torch.atan(torch.stack([sheared[:, 0, 1], sheared[:, 1, 0]])))
     assert 19 < slant.abs().max() <= 20.001
     assert torch.allclose(sheared[:, 0, 0], torch.ones(500))
+
+
+def test_an_oblong_image_turns_and_does_not_slant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a quarter, a bar that lies is a bar that stands, of the same pixels."""
+    monkeypatch.setattr("nearkin.augment._uniform", lambda *shape, generator=None: torch.ones(shape))
+    image = torch.zeros(1, 1, 32, 64)
+    image[:, :, 14:18, 22:42] = 1
+    seen = warp(image, draw_grids(1, (32, 64), AugmentOptions(degrees=90)))[0, 0] > 0.5
+    rows, columns = seen.nonzero().T
+    assert (int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1) == (20, 4)
 
 
 def test_elastic_warping_moves_every_point_a_little_and_smoothly() -> None:

@@ -125,3 +125,15 @@ class TestContract(MethodContract):
 
     def make(self, build: Build) -> Method:
         return Prototypical(PrototypicalOptions())
+
+
+@pytest.mark.parametrize("options", [PrototypicalOptions(), PrototypicalOptions(neighbors=1)])
+def test_what_all_embeddings_share_hides_nothing(options: PrototypicalOptions) -> None:
+    """Embeddings far from zero and near each other: float32 must still tell who is nearest."""
+    support = embeddings(9) + 3000
+    codes = torch.tensor([0, 0, 1, 1, 2, 2, 1, 2, 0])
+    queries = embeddings(40, seed=1) + 3000
+    method = Prototypical(options)
+    found = method.compare(queries, support, codes).argmax(dim=1).numpy()
+    exact = reference_scores(queries.double().numpy(), support.double().numpy(), codes.numpy(), options)
+    assert (found == exact.argmax(axis=1)).all()

@@ -14,6 +14,7 @@ from nearkin.data.preview import pair_sheet
 from nearkin.data.sources import Source, open_source
 from nearkin.data.splits import Dataset, split_items
 from nearkin.data.store import ImageStore
+from nearkin.errors import DataError
 from nearkin.recipe.data_options import DataOptions
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "open_source",
     "pair_sheet",
     "split_items",
+    "to_draw_from",
 ]
 
 
@@ -38,16 +40,28 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     Files that are the same byte for byte are one group.
     """
     source = open_source(options)
-    items = group_copies(source.items)
-    dropped = find_leaks(source) if options.drop_leaks else ()
-    kept = [item for item in items if item.key not in set(dropped)]
+    kept, dropped = to_draw_from(source, options)
     seed = seed if options.seed is None else options.seed
     dataset = replace(split_items(kept, options, seed), dropped=dropped)
     return source, leave_out(dataset, options.fold, seed) if options.fold else dataset
 
 
+def to_draw_from(source: Source, options: DataOptions) -> tuple[list[Item], tuple[str, ...]]:
+    """The items that splits are drawn from, copies in one group; and the keys of what `drop_leaks` left out."""
+    dropped = find_leaks(source) if options.drop_leaks else ()
+    return [item for item in group_copies(source.items) if item.key not in set(dropped)], dropped
+
+
 def find_leaks(source: Source) -> tuple[str, ...]:
-    """Keys of the test images that another split of the source holds a copy of, or one that looks the same."""
+    """Keys of the test images that another split of the source holds a copy of, or one that looks the same.
+
+    `DataError` where the source marks no test images: there is nothing to judge by.
+    """
+    if not any(item.split == "test" for item in source.items):
+        raise DataError(
+            "data.drop_leaks leaves out test images with a copy in another split, and this source marks none as test. "
+            "Leave it out: files that are the same are one group already; give others that belong together a group."
+        )
     # What cannot be decoded is told when the images are stored.
     looks, _ = look_at(source, source.items)
     return leaks(find_pairs(looks))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearkin.contracts import FloatArray, InputSpec
 from nearkin.data.contrast import with_contrast
@@ -36,7 +38,11 @@ def cropped(picture: Picture, crop: CropOptions) -> Picture:
     side = max(round(longer / crop.fill), round(max(pixels.shape[:2]) / crop.max_zoom), 1)
     top, left = ((place[0] + place[-1] + 1 - side) // 2 for place in (rows, columns))
     whole = None if picture.whole is None else _square(picture.whole, int(top), int(left), side)
-    return replace(picture, pixels=_square(pixels, int(top), int(left), side), whole=whole)
+    padding = picture.padding
+    if padding is not None:
+        padding = _square(padding, int(top), int(left), side, outside=True)
+        padding = None if padding.all() else padding
+    return replace(picture, pixels=_square(pixels, int(top), int(left), side), whole=whole, padding=padding)
 
 
 def _background(pixels: FloatArray) -> FloatArray:
@@ -46,10 +52,10 @@ def _background(pixels: FloatArray) -> FloatArray:
     return ground
 
 
-def _square(pixels: FloatArray, top: int, left: int, side: int) -> FloatArray:
-    """Rows and columns from `top` and `left` on, which may lie outside; background there."""
-    square = np.empty((side, side, *pixels.shape[2:]), np.float32)
-    square[:] = _background(pixels)
+def _square(pixels: NDArray[Any], top: int, left: int, side: int, *, outside: bool | None = None) -> NDArray[Any]:
+    """Rows and columns from `top` and `left` on. Beyond the image lies its background, or what `outside` says."""
+    square = np.empty((side, side, *pixels.shape[2:]), pixels.dtype)
+    square[:] = _background(pixels) if outside is None else outside
     height, width = pixels.shape[:2]
     rows, columns = (slice(max(at, 0), min(at + side, end)) for at, end in ((top, height), (left, width)))
     square[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]

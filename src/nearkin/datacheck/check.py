@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nearkin.data import BadImage, Item, Source, open_source, split_items
+from nearkin.data import BadImage, Item, Source, open_source, split_items, to_draw_from
 from nearkin.data.looks import Look, look_at
-from nearkin.data.near_copies import ALIKE, find_pairs, leaks
+from nearkin.data.near_copies import ALIKE, Pair, find_pairs, leaks
 from nearkin.datacheck.copies import copy_findings
 from nearkin.datacheck.findings import Finding
 from nearkin.datacheck.giveaways import giveaway_findings
 from nearkin.datacheck.look_alikes import Embed, look_alike_findings
 from nearkin.errors import DataError, listing
+from nearkin.joining import joining
 from nearkin.recipe.data_options import DataOptions
 
 
@@ -57,7 +58,7 @@ def check_source(
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
     report = check_items(source, source.items, progress, likeness=likeness, embed=embed)
-    return _with(report, _split_findings(source.items, options, seed))
+    return _with(report, _split_findings(source, options, seed))
 
 
 def check_items(
@@ -74,7 +75,8 @@ def check_items(
     """
     looks, bad = look_at(source, items, progress)
     pairs = find_pairs(looks, likeness)
-    findings = [*_unreadable(bad, len(items)), *_parted(items), *copy_findings(pairs), *giveaway_findings(looks)]
+    apart = _copies_together(looks, pairs)
+    findings = [*_unreadable(bad, len(items)), *_parted(items), *copy_findings(pairs), *giveaway_findings(apart)]
     if embed and looks:
         findings += look_alike_findings(looks, embed(source, [look.item for look in looks]), pairs)
     counts: dict[str, dict[str, int]] = defaultdict(dict)
@@ -114,10 +116,16 @@ def _parted(items: Sequence[Item]) -> list[Finding]:
     return [Finding("problem", "groups_in_two_splits", message, keys=keys)]
 
 
-def _split_findings(items: Sequence[Item], options: DataOptions, seed: int) -> list[Finding]:
+def _copies_together(looks: Sequence[Look], pairs: Sequence[Pair]) -> list[Look]:
+    """Copies in one group: on two sides of a classifier's folds, one would answer for the other."""
+    called = joining([pair.a.item.group, pair.b.item.group] for pair in pairs)
+    return [replace(look, item=replace(look.item, group=called(look.item.group))) for look in looks]
+
+
+def _split_findings(source: Source, options: DataOptions, seed: int) -> list[Finding]:
     """Whether the recipe's counts can be drawn."""
     try:
-        split_items(items, options, seed if options.seed is None else options.seed)
+        split_items(to_draw_from(source, options)[0], options, seed if options.seed is None else options.seed)
     except DataError as error:
         return [Finding("problem", "splits_cannot_be_drawn", str(error))]
     return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def _position(part: str, entries: list[Any], of: str, place: Place) -> int:
 
 
 def _apply(data: dict[str, Any], path: KeyPath, override: _Override, problems: Problems) -> None:
-    value, read = override.value, Problems()
+    value, read = copy.deepcopy(override.value), Problems()  # a later override may reach into it; it is the caller's
     if isinstance(value, _Yaml):
         value = _read(value.text, path, override.place, read)
     problems.replace(path, read)

@@ -59,7 +59,7 @@ class WarpOptions(Options):
     """Zoom, from 1 - scale to 1 + scale."""
     stretch: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Width against height, from 1 - stretch to 1 + stretch."""
-    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=45)] = 0.0
     """Slant of each axis, up to so many degrees either way."""
     elastic: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Smooth warping: each point of a coarse grid moves up to this share of the side either way."""
