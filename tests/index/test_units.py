@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nearkin.contracts import Embedded
 from nearkin.errors import IndexCallError
-from nearkin.index import Index
+from nearkin.index import Index, load
 from nearkin.index.units import units_of
 
 RNG = np.random.default_rng(0)
@@ -70,3 +72,20 @@ def test_what_trained_as_an_embedding_is_known_again_under_a_name() -> None:
     on_references.add(named(range(40)), ["a"] * 40)
     on_references.calibrate_on_references()
     assert count(on_references) == 30
+
+
+def test_two_images_of_one_embedding_are_two_images(tmp_path: Path) -> None:
+    """As a network that collapsed embeds them: digests tell that one trained and the other did not."""
+    one = np.ones((40, 4), dtype=np.float32)
+    made = index()
+    made.remember_trained(Embedded(one[:10], DIGESTS[:10], tuple(f"{row}.png" for row in range(10))))
+    made.add(Embedded(one[10:20], DIGESTS[10:20], tuple(f"{row}.png" for row in range(10, 20))), ["a"] * 10)
+    made.save(tmp_path / "x.index", with_model=False)
+    opened = load(tmp_path / "x.index")
+    opened.calibrate(Embedded(one[20:30], DIGESTS[20:30], tuple(f"{row}.png" for row in range(20, 30))), ["a"] * 10)
+    assert count(opened) == 10
+    with pytest.raises(IndexCallError, match="calibration items that trained the model"):
+        opened.calibrate(Embedded(one[:2], DIGESTS[:2], ("0.png", "1.png")), ["a"] * 2)
+    made.remember_trained(one[:1])
+    with pytest.raises(IndexCallError, match="have the embedding of an image that trained the model"):
+        made.calibrate(Embedded(one[20:30], DIGESTS[20:30], tuple(f"{row}.png" for row in range(20, 30))), ["a"] * 10)

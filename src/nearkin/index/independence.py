@@ -23,10 +23,10 @@ def check_independent(
     its group does."""
     referenced = references.digests.distinct() - {""}
     groups = references.groups.distinct() - {""}
-    # Whatever the items are named: what trained may have come as embeddings alone.
-    as_trained = equal_to_any(calibration.vectors, trained.vectors, metric)
+    bare = np.array([not digest for digest in calibration.digests], dtype=bool)
+    as_trained = same_images(calibration.vectors, bare, trained.vectors, trained.bare, metric)
     named = np.array([d in trained.digests for d in calibration.digests], dtype=bool)
-    same = _equals_reference(calibration, references, metric)
+    same = same_images(calibration.vectors, bare, references.vectors, references.digests.empty, metric)
     found = {
         "trained the model": named.tolist(),
         "have the embedding of an image that trained the model": (as_trained & ~same & ~named).tolist(),
@@ -50,7 +50,8 @@ def _chosen(calibration: Calibration, reviewed: Trained, metric: Metric) -> NDAr
     """(m,) whether an item, an equal one, or one of its group was chosen for review."""
     pairs = zip(calibration.digests, calibration.groups, strict=True)
     chosen = np.array([d in reviewed.digests or group in reviewed.groups for d, group in pairs], dtype=bool)
-    return chosen | equal_to_any(calibration.vectors, reviewed.vectors, metric)
+    bare = np.array([not digest for digest in calibration.digests], dtype=bool)
+    return chosen | same_images(calibration.vectors, bare, reviewed.vectors, reviewed.bare, metric)
 
 
 def check_labels(calibration: Calibration, references: References) -> None:
@@ -66,14 +67,16 @@ def check_labels(calibration: Calibration, references: References) -> None:
         )
 
 
-def _equals_reference(calibration: Calibration, references: References, metric: Metric) -> NDArray[np.bool_]:
-    """(m,) whether an item's embedding is a reference's, where the digests of the two cannot tell."""
-    same = np.zeros(len(calibration), dtype=bool)
-    unnamed = references.digests.empty
-    for item_named in (False, True):
-        items = np.array([i for i, d in enumerate(calibration.digests) if bool(d) == item_named], dtype=np.int64)
-        others = references.vectors[unnamed] if item_named else references.vectors
-        same[items] = equal_to_any(calibration.vectors[items], others, metric)
+def same_images(
+    vectors: FloatArray, bare: NDArray[np.bool_], others: FloatArray, others_bare: NDArray[np.bool_], metric: Metric
+) -> NDArray[np.bool_]:
+    """(m, d), (n, d) -> (m,) whether an embedding is one of the others', where the digests of the two cannot tell.
+
+    `bare`, `others_bare`: which have none. Two images may have one embedding: a network that collapsed gives no other.
+    """
+    same = np.zeros(len(vectors), dtype=bool)
+    same[bare] = equal_to_any(vectors[bare], others, metric)
+    same[~bare] = equal_to_any(vectors[~bare], others[others_bare], metric)
     return same
 
 

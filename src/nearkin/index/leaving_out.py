@@ -23,7 +23,7 @@ from nearkin.contracts import IntArray, Metric
 from nearkin.errors import IndexCallError, listing
 from nearkin.index.calibration import Calibration
 from nearkin.index.clusters import kth_outside_group
-from nearkin.index.independence import apart_at_most, equal_to_any
+from nearkin.index.independence import apart_at_most, same_images
 from nearkin.index.references import TEXTS, References
 from nearkin.index.scoring import Scorer
 from nearkin.index.space import rows_of
@@ -75,7 +75,8 @@ def barred(references: References, memory: Sequence[Trained], metric: Metric) ->
     found: NDArray[np.bool_] = references.trained.copy()
     for remembered in memory:
         found |= references.digests.among(remembered.digests) | references.groups.among(remembered.groups)
-        found |= equal_to_any(references.vectors, remembered.vectors, metric)
+        bare = references.digests.empty
+        found |= same_images(references.vectors, bare, remembered.vectors, remembered.bare, metric)
     return found | references.groups.among({*references.groups.take(np.flatnonzero(found))} - {""})
 
 

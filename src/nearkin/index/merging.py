@@ -25,12 +25,12 @@ def merge(state: State, other: State, renumber: bool, keep_calibration: bool) ->
         state.calibration.require_held_out("merge")
         other.calibration.require_held_out("merge")
     moved = other.references.ids.tolist()
-    trained = state.trained.joined(other.trained.vectors, other.trained.digests, other.trained.groups)
+    trained = state.trained.merged(other.trained)
     references, new_ids = _references(state, other.references, frozenset(trained.digests), renumber)
     calibration = _calibration(state.calibration, other.calibration) if keep_calibration else Calibration.empty(
         state.settings.dim, state.settings.space_dim
     )  # fmt: skip
-    reviewed = state.reviewed.joined(other.reviewed.vectors, other.reviewed.digests, other.reviewed.groups)
+    reviewed = state.reviewed.merged(other.reviewed)
     check_independent(calibration, references, trained, reviewed, state.settings.metric)
     changed = {*other.references.labels, *other.calibration.labels}
     came = np.array(new_ids, dtype=np.int64)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from nearkin.contracts import IntArray, Way
@@ -78,23 +79,42 @@ def write_trained(trained: Trained, reviewed: Trained) -> dict[str, bytes]:
     texts = {"digests": trained.digests, "groups": trained.groups}
     texts |= {"reviewed_digests": reviewed.digests, "reviewed_groups": reviewed.groups}
     return {
-        TRAINED: save({"vectors": trained.vectors, "reviewed": reviewed.vectors}),
+        TRAINED: save(
+            {
+                "vectors": trained.vectors,
+                "reviewed": reviewed.vectors,
+                "bare": trained.bare.astype(np.uint8),
+                "reviewed_bare": reviewed.bare.astype(np.uint8),
+            }
+        ),
         TRAINED_TEXTS: to_json({name: sorted(those) for name, those in texts.items()}),
     }
 
 
 def read_trained(folder: Path, files: Mapping[str, bytes], settings: Settings) -> tuple[Trained, Trained]:
-    """What trained the model, and what was chosen for review; the first indexes knew nothing of that."""
+    """What trained the model, and what was chosen for review; the first indexes knew nothing of that.
+
+    Indexes before 2026-11-30 do not say which came without a digest: there only digests tell of images that have one.
+    """
     with parsing(folder / TRAINED):
         tensors = {"reviewed": np.zeros((0, settings.dim), np.float32), **load(bounded_tensors(files[TRAINED]))}
         vectors = [tensor(tensors, name, np.float32, 2) for name in ("vectors", "reviewed")]
         refuse(problem for held in vectors for problem in vector_problems(held, settings.dim, settings.metric))
+        bare = [_flags(tensors, name, len(held)) for name, held in zip(("bare", "reviewed_bare"), vectors, strict=True)]
     with parsing(folder / TRAINED_TEXTS):
         said = {"reviewed_digests": [], "reviewed_groups": [], **json.loads(files[TRAINED_TEXTS])}
         names = ("digests", "groups", "reviewed_digests", "reviewed_groups")
         refuse(problem for name in names for problem in text_problems(name, said[name], len(said[name])))
         of = [frozenset(said[name]) for name in names]
-    return Trained(vectors[0], of[0], of[1]), Trained(vectors[1], of[2], of[3])
+    return Trained(vectors[0], bare[0], of[0], of[1]), Trained(vectors[1], bare[1], of[2], of[3])
+
+
+def _flags(tensors: Mapping[str, Any], name: str, n: int) -> NDArray[np.bool_]:
+    """(n,) yes or no; all no where nothing is said."""
+    found = tensors.get(name, np.zeros(n, np.uint8))
+    if found.shape != (n,) or found.dtype != np.uint8 or found.max(initial=0) > 1:
+        raise ValueError(f"{name}: {found.dtype} of {found.shape}; {n} of 0 or 1 are meant.")
+    return np.asarray(found, dtype=bool)
 
 
 def _texts(said: Mapping[str, Any], names: tuple[str, ...], n: int) -> dict[str, tuple[str, ...]]:
