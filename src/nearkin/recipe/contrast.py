@@ -53,7 +53,8 @@ class ClaheOptions(Options):
 
     type: Literal["clahe"]
     clip_limit: Annotated[float, Field(gt=1, le=256)] = 2.0
-    """How many times its mean height a bin of a tile's histogram may have: more is more contrast, and more noise."""
+    """How many times its mean height a bin of a tile's histogram may have: more is more contrast, and more noise. A bin
+    may always hold one pixel, so a tile of fewer than 256 / clip_limit pixels is limited less than this says."""
     tiles: Annotated[int, Field(ge=1, le=64)] = 8
     """A side."""
 
