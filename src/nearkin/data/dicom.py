@@ -115,9 +115,8 @@ def _gray(dataset: Any, stored: NDArray[Any], bits: int) -> Frame:
         return Frame(whole, bits, span, padding=padding)
     reach = _range(dataset, bits, TABLES)
     if "VOILUTSequence" in dataset:
-        dataset.VOILUTSequence[0].LUTDescriptor[2] = (
-            16  # of 8 bits, pydicom counts its entries in 8 bits too, and wraps
-        )
+        # Of a table of 8 bits pydicom numbers the entries in 8 bits too, and begins anew after 256.
+        dataset.VOILUTSequence[0].LUTDescriptor[2] = 16
     try:
         shown = apply_voi_lut(values, dataset, index=0)
     except ValueError as error:  # pydicom's own words: a tag and what it may be

@@ -80,7 +80,8 @@ def _to_image(run: Run, against: ImageLike) -> tuple[Score, str]:
     def score(images: FloatArray) -> FloatArray:
         return -distances(run.model.embed_tensor(images), target, metric)[:, 0]
 
-    return score, f"why it is near {printable(str(against)) if isinstance(against, (str, Path)) else 'the other'}"
+    name = against.name if isinstance(against, Path) else against if isinstance(against, str) else "the other"
+    return score, f"why it is near {printable(name)}"
 
 
 def _to_cluster(run: Run, given: FloatArray) -> tuple[Score, str]:
