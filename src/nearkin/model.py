@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
 
@@ -23,7 +23,6 @@ from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks, concatenated
 from nearkin.making import make, make_backbone
-from nearkin.memory import kept_memory
 from nearkin.parsing import bounded_tensors
 from nearkin.registry import Registries
 from nearkin.rotation import RotationTask
@@ -125,8 +124,7 @@ class Model(nn.Module):
         self.eval()
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
-        with kept_memory(device) if len(chunks) > 1 else nullcontext():
-            made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
+        made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
         self.train(training)
         columns = (torch.cat([part.cpu() for part in parts]) for parts in zip(*made, strict=True))
         return [cast(FloatArray, column.numpy().astype(np.float32, copy=False)) for column in columns]

@@ -20,37 +20,30 @@ from nearkin.training.watch import Watch
 from nearkin.training.work import Work
 from tests.bench import reference_loop
 
-PLAIN = ("train.augment=null", "train.early_stopping=null", "train.schedule={type: constant}")
-LARGE_MAPS = (
-    *PLAIN,
-    'data.known=["1", "2", "3", "4", "5", "6", "7", "8"]',
-    "backbone={type: vgg, image_size: 32, stages: [[32, 32], [64, 64], [128]]}",
-    "sampler={type: all_pairs, classes: 8, m: 10}",
-)
-"""80 images at 32 pixels, whose first maps fill 10 MB each."""
+SETTINGS = ["train.augment=null", "train.early_stopping=null", "train.schedule={type: constant}"]
 
 
 @cache
-def work(settings: tuple[str, ...] = PLAIN) -> Work:
+def work() -> Work:
     """The demo's recipe, its images decoded; no augmentation and no looks, which the raw loop has not either."""
     registries = load_registries()
-    recipe = read_recipe(find_recipe("digits-siamese"), registries, settings)
+    recipe = read_recipe(find_recipe("digits-siamese"), registries, SETTINGS)
     return Work.prepare(recipe, registries, Watch())
 
 
-def fresh_model(prepared: Work) -> Model:
+def fresh_model() -> Model:
     """The recipe's model before its first step."""
-    return build_model(Blueprint.of(prepared.recipe, prepared.dataset.classes), prepared.registries)
+    return build_model(Blueprint.of(work().recipe, work().dataset.classes), work().registries)
 
 
-def trainer_seconds(steps: int, settings: tuple[str, ...] = PLAIN) -> float:
+def trainer_seconds(steps: int) -> float:
     """Seconds of `steps` steps of the trainer, checkpoints and metrics included."""
-    prepared = work(settings)
+    prepared = work()
     train = prepared.labelled("train")
     options = prepared.recipe.train.model_copy(update={"steps": steps})
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            model=fresh_model(prepared),
+            model=fresh_model(),
             sampler=prepared.sampler,
             train=train,
             select=None,
@@ -66,9 +59,9 @@ def trainer_seconds(steps: int, settings: tuple[str, ...] = PLAIN) -> float:
         return time.perf_counter() - started
 
 
-def reference_seconds(steps: int, settings: tuple[str, ...] = PLAIN) -> float:
+def reference_seconds(steps: int) -> float:
     """Seconds of the same steps by hand; its batches are drawn beforehand."""
-    prepared = work(settings)
+    prepared = work()
     train = prepared.labelled("train")
     batches = []
     for step in range(steps):
@@ -77,4 +70,4 @@ def reference_seconds(steps: int, settings: tuple[str, ...] = PLAIN) -> float:
         batches.append((torch.from_numpy(batch.items), structure))
     rate = prepared.recipe.train.optimizer.lr
     images, labels = torch.from_numpy(train.own), torch.from_numpy(train.labels)
-    return reference_loop.train(fresh_model(prepared), images, labels, batches, rate)
+    return reference_loop.train(fresh_model(), images, labels, batches, rate)

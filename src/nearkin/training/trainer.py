@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from nearkin.contracts import Batch, Sampler, Structure
 from nearkin.errors import WorkFailed, listing
-from nearkin.memory import kept_memory
 from nearkin.model import Model
 from nearkin.recipe.train_options import TrainOptions
 from nearkin.training.average import WeightAverage
@@ -113,8 +112,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the end, to early stopping, or to the first Ctrl-C; the model then holds the kept weights."""
         learner = self.accelerator.prepare(self.model) if self.accelerator.num_processes > 1 else self.model
-        kept = kept_memory(self.accelerator.device)
-        with kept, torch.random.fork_rng(), self._metrics_file() as log, self._stop_requests() as stop:
+        with torch.random.fork_rng(), self._metrics_file() as log, self._stop_requests() as stop:
             self.model.train()
             if not self.options.augment and always_the_same(cast(nn.Module, self.model.backbone)):
                 self._batches.embed_once(self.model.raw)
