@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nearkin.data.copies import group_copies
 from nearkin.data.folds import leave_out
 from nearkin.data.images import BadImage, Picture, decode, fit
 from nearkin.data.items import Item
-from nearkin.data.looks import look_at
+from nearkin.data.looks import Look, look_at
 from nearkin.data.near_copies import find_pairs, leaks
 from nearkin.data.preview import pair_sheet
 from nearkin.data.sources import Source, open_source
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "Source",
     "decode",
+    "find_leaks",
     "fit",
     "load_data",
     "open_source",
@@ -40,28 +42,29 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     Files that are the same byte for byte are one group.
     """
     source = open_source(options)
-    kept, dropped = to_draw_from(source, options)
+    dropped = find_leaks(source) if options.drop_leaks else ()
+    kept = to_draw_from(source.items, dropped)
     seed = seed if options.seed is None else options.seed
     dataset = replace(split_items(kept, options, seed), dropped=dropped)
     return source, leave_out(dataset, options.fold, seed) if options.fold else dataset
 
 
-def to_draw_from(source: Source, options: DataOptions) -> tuple[list[Item], tuple[str, ...]]:
-    """The items that splits are drawn from, copies in one group; and the keys of what `drop_leaks` left out."""
-    dropped = find_leaks(source) if options.drop_leaks else ()
-    return [item for item in group_copies(source.items) if item.key not in set(dropped)], dropped
+def to_draw_from(items: Sequence[Item], dropped: Sequence[str]) -> list[Item]:
+    """The items that splits are drawn from: copies in one group, without those of the `dropped` keys."""
+    return [item for item in group_copies(items) if item.key not in set(dropped)]
 
 
-def find_leaks(source: Source) -> tuple[str, ...]:
+def find_leaks(source: Source, looks: Sequence[Look] | None = None) -> tuple[str, ...]:
     """Keys of the test images that another split of the source holds a copy of, or one that looks the same.
 
-    `DataError` where the source marks no test images: there is nothing to judge by.
+    `looks`: of all its images, where they were taken before. `DataError` where the source marks no test images: there
+    is nothing to judge by.
     """
     if not any(item.split == "test" for item in source.items):
         raise DataError(
             "data.drop_leaks leaves out test images with a copy in another split, and this source marks none as test. "
             "Leave it out: files that are the same are one group already; give others that belong together a group."
         )
-    # What cannot be decoded is told when the images are stored.
-    looks, _ = look_at(source, source.items)
+    if looks is None:
+        looks, _ = look_at(source, source.items)  # what cannot be decoded is told when the images are stored
     return leaks(find_pairs(looks))

@@ -201,13 +201,12 @@ def _from_deep(image: Image.Image, upright: Image.Image, source: str) -> Picture
         # Pillow reads unsigned values of 32 bits into signed ones; a signed image may have no negative pixel.
         unsigned = _tag(image, TIFF_SAMPLE_FORMAT) in (None, UNSIGNED)
         return _stretched(values.view(np.uint32) if unsigned else values, bits, source)
-    if bits == 12:
-        return Picture((values / 4095).astype(np.float32), 16, source, (0.0, 4095.0))
-    if values.min() < 0 or values.max() > 65535:
+    top = 4095 if bits == 12 else 65535
+    if values.min() < 0 or values.max() > top:
         return _stretched(values, 32, source)
     clear = image.info.get("transparency")
-    on_white = values if clear is None else np.where(values == clear, 65535, values)
-    return Picture((on_white / 65535).astype(np.float32), 16, source, SPAN_16)
+    on_white = values if clear is None else np.where(values == clear, top, values)
+    return Picture((on_white / top).astype(np.float32), 16, source, (0.0, float(top)))
 
 
 def _stretched(values: NDArray[Any], bits: int, source: str) -> Picture:

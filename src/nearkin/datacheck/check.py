@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nearkin.data import BadImage, Item, Source, open_source, split_items, to_draw_from
+from nearkin.data import BadImage, Item, Source, find_leaks, open_source, split_items, to_draw_from
 from nearkin.data.looks import Look, look_at
 from nearkin.data.near_copies import ALIKE, Pair, find_pairs, leaks
 from nearkin.datacheck.copies import copy_findings
@@ -58,7 +58,7 @@ def check_source(
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
     report = check_items(source, source.items, progress, likeness=likeness, embed=embed)
-    return _with(report, _split_findings(source, options, seed))
+    return _with(report, _split_findings(source, report.looks, options, seed))
 
 
 def check_items(
@@ -122,10 +122,11 @@ def _copies_together(looks: Sequence[Look], pairs: Sequence[Pair]) -> list[Look]
     return [replace(look, item=replace(look.item, group=called(look.item.group))) for look in looks]
 
 
-def _split_findings(source: Source, options: DataOptions, seed: int) -> list[Finding]:
+def _split_findings(source: Source, looks: Sequence[Look], options: DataOptions, seed: int) -> list[Finding]:
     """Whether the recipe's counts can be drawn."""
     try:
-        split_items(to_draw_from(source, options)[0], options, seed if options.seed is None else options.seed)
+        dropped = find_leaks(source, looks) if options.drop_leaks else ()
+        split_items(to_draw_from(source.items, dropped), options, seed if options.seed is None else options.seed)
     except DataError as error:
         return [Finding("problem", "splits_cannot_be_drawn", str(error))]
     return []

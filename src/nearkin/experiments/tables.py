@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +27,7 @@ def table(sweep: Sweep) -> dict[str, Any]:
     `minus_first`: the same of the differences to the first recipe, seed by seed.
     """
     results = sweep.results()
+    groups = groups_of(sweep, results)
     return {
         "sweep": str(sweep.path),
         "trainings": [
@@ -39,9 +41,9 @@ def table(sweep: Sweep) -> dict[str, Any]:
             }
             for place, (training, facts) in enumerate(zip(sweep.trainings, sweep.facts, strict=True))
         ],
-        "notes": [*notes(sweep), *notes_of_bases(sweep, results)],
+        "notes": [*notes(sweep), *notes_of_bases(groups)],
         "race": _race(sweep),
-        "figures": figures(sweep, results),
+        "figures": figures(groups),
     }
 
 
@@ -69,18 +71,12 @@ def notes(sweep: Sweep) -> list[str]:
     return found
 
 
-def notes_of_bases(sweep: Sweep, results: Mapping[int, Repeated]) -> list[str]:
-    """Recipes asked about fewer images than the first, because their bases trained on some."""
-    first = sweep.trainings[0].name
-    draws = {place: (one.name, one.held_out, one.recipe.seed) for place, one in enumerate(sweep.trainings)}
-    done = {draws[place]: one for place, one in results.items()}
-    names = dict.fromkeys(
-        name
-        for (name, held_out, seed), one in done.items()
-        if name != first and (beside := done.get((first, held_out, seed))) and asked_otherwise(one, beside)
-    )
+def notes_of_bases(groups: Sequence[Group]) -> list[str]:
+    """Recipes asked about other images than the first, because a base trained on some."""
+    names = dict.fromkeys(group.name for group in groups if group.unlike)
     if not names:
         return []
+    first = groups[0].name
     return [
         f"{', '.join(names)}: test images that its base trained on are not asked about, {first} was asked about them, "
         f"so not subtracted; 'nearkin compare' asks the runs the same questions"
@@ -128,20 +124,34 @@ class Group:
     by_draw: Mapping[Hashable, Repeated]
     """By seed."""
     subtract: bool
+    unlike: frozenset[Hashable]
+    """Draws in which it was asked about other images than the first recipe."""
 
 
-def figures(sweep: Sweep, results: Mapping[int, Repeated]) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Rows by evaluator and figure."""
-    first, firsts = sweep.trainings[0], of_the_first(sweep)
-    groups: dict[tuple[str, str | None], Group] = {}
+def groups_of(sweep: Sweep, results: Mapping[int, Repeated]) -> list[Group]:
+    """The first recipe's first."""
+    first, firsts = sweep.trainings[0].name, of_the_first(sweep)
+    subtract: dict[tuple[str, str | None], bool] = {}
+    draws: dict[tuple[str, str | None], dict[Hashable, Repeated]] = defaultdict(dict)
     for place, training in enumerate(sweep.trainings):
         key = (training.name, training.held_out)
-        group = groups.setdefault(key, Group(*key, {}, alike(training, firsts.get(training.held_out))))
+        subtract.setdefault(key, alike(training, firsts.get(training.held_out)))
         if place in results:
-            groups[key] = Group(*key, {**group.by_draw, training.recipe.seed: results[place]}, group.subtract)
+            draws[key][training.recipe.seed] = results[place]
+    found = []
+    for (name, held_out), subtracted in subtract.items():
+        own, beside = draws[name, held_out], draws[first, held_out]
+        unlike = frozenset(draw for draw in own.keys() & beside.keys() if asked_otherwise(own[draw], beside[draw]))
+        found.append(Group(name, held_out, own, subtracted, unlike))
+    return found
+
+
+def figures(groups: Sequence[Group]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Rows by evaluator and figure."""
+    references = {group.held_out: group for group in groups if group.name == groups[0].name}
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for group in groups.values():
-        reference = groups.get((first.name, group.held_out))
+    for group in groups:
+        reference = references.get(group.held_out)
         for evaluator, name in names_of(group):
             rows = found.setdefault(evaluator, {}).setdefault(name, [])
             rows.append(row(group, reference, evaluator, name))
@@ -172,9 +182,7 @@ def row(group: Group, reference: Group | None, evaluator: str, name: str) -> dic
         "over": "seeds",
         "held_out": group.held_out,
         **{view: mean_json({draw: cell["value"] for draw, cell in by_draw.items()}) for view, by_draw in cells.items()},
-        "minus_first": mean_json(
-            gains(cells["model"], cells_of(reference, evaluator, name, "model"), unlike_draws(group, reference))
-        )
+        "minus_first": mean_json(gains(cells["model"], cells_of(reference, evaluator, name, "model"), group.unlike))
         if reference and group.subtract and group.name != reference.name
         else None,
         "better": example.get("better"),
@@ -190,12 +198,6 @@ def cells_of(group: Group, evaluator: str, name: str, view: str) -> dict[Hashabl
         for figure in one.figures.get(evaluator, {}).get(view, ())
         if figure["name"] == name
     }
-
-
-def unlike_draws(group: Group, reference: Group) -> set[Hashable]:
-    """Draws in which the two were asked about other images."""
-    both = group.by_draw.keys() & reference.by_draw.keys()
-    return {draw for draw in both if asked_otherwise(group.by_draw[draw], reference.by_draw[draw])}
 
 
 def gains(

@@ -72,6 +72,11 @@ class Calibration:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def bare(self) -> NDArray[np.bool_]:
+        """(m,) which items have no digest."""
+        return np.array([not digest for digest in self.digests], dtype=bool)
+
     def name(self, item: int) -> str:
         """What an error calls an item."""
         source = self.sources[item]

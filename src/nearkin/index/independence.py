@@ -23,10 +23,10 @@ def check_independent(
     its group does."""
     referenced = references.digests.distinct() - {""}
     groups = references.groups.distinct() - {""}
-    bare = np.array([not digest for digest in calibration.digests], dtype=bool)
-    as_trained = same_images(calibration.vectors, bare, trained.vectors, trained.bare, metric)
+    vectors, bare = calibration.vectors, calibration.bare
+    as_trained = same_images(vectors, bare, trained.vectors, trained.bare, metric)
     named = np.array([d in trained.digests for d in calibration.digests], dtype=bool)
-    same = same_images(calibration.vectors, bare, references.vectors, references.digests.empty, metric)
+    same = same_images(vectors, bare, references.vectors, references.digests.empty, metric)
     found = {
         "trained the model": named.tolist(),
         "have the embedding of an image that trained the model": (as_trained & ~same & ~named).tolist(),
@@ -50,8 +50,7 @@ def _chosen(calibration: Calibration, reviewed: Trained, metric: Metric) -> NDAr
     """(m,) whether an item, an equal one, or one of its group was chosen for review."""
     pairs = zip(calibration.digests, calibration.groups, strict=True)
     chosen = np.array([d in reviewed.digests or group in reviewed.groups for d, group in pairs], dtype=bool)
-    bare = np.array([not digest for digest in calibration.digests], dtype=bool)
-    return chosen | same_images(calibration.vectors, bare, reviewed.vectors, reviewed.bare, metric)
+    return chosen | same_images(calibration.vectors, calibration.bare, reviewed.vectors, reviewed.bare, metric)
 
 
 def check_labels(calibration: Calibration, references: References) -> None:
@@ -75,15 +74,14 @@ def same_images(
     `bare`, `others_bare`: which have none. Two images may have one embedding: a network that collapsed gives no other.
     """
     same = np.zeros(len(vectors), dtype=bool)
-    same[bare] = equal_to_any(vectors[bare], others, metric)
-    same[~bare] = equal_to_any(vectors[~bare], others[others_bare], metric)
+    for asked, known in ((bare, others), (~bare, others[others_bare])):
+        if asked.any() and len(known):
+            same[asked] = equal_to_any(vectors[asked], known, metric)
     return same
 
 
 def equal_to_any(vectors: FloatArray, others: FloatArray, metric: Metric) -> NDArray[np.bool_]:
-    """(m, d), (n, d) -> (m,) whether any of the others is of the same image."""
-    if not (len(vectors) and len(others)):
-        return np.zeros(len(vectors), dtype=bool)
+    """(m, d), (n, d) -> (m,) whether any of the others is of the same image. m, n >= 1."""
     chunks = row_chunks(len(vectors), len(others), HELD)
     nearest = [distances(vectors[rows], others, metric).min(axis=1) for rows in chunks]
     return np.asarray(np.concatenate(nearest) <= apart_at_most(vectors, metric))

@@ -73,9 +73,9 @@ def as_they_are(calibration: Calibration, references: References) -> Calibration
 def barred(references: References, memory: Sequence[Trained], metric: Metric) -> NDArray[np.bool_]:
     """(n,) which references may not calibrate: they trained, or they, an equal image or their group is remembered."""
     found: NDArray[np.bool_] = references.trained.copy()
+    bare = references.digests.empty
     for remembered in memory:
         found |= references.digests.among(remembered.digests) | references.groups.among(remembered.groups)
-        bare = references.digests.empty
         found |= same_images(references.vectors, bare, remembered.vectors, remembered.bare, metric)
     return found | references.groups.among({*references.groups.take(np.flatnonzero(found))} - {""})
 
@@ -114,7 +114,7 @@ def _by_digest(items: Calibration) -> list[int]:
 
 def _by_embedding(items: Calibration, scorer: Scorer) -> list[int]:
     """Those whose digest does not say which image they are."""
-    bare = np.array([item for item, digest in enumerate(items.digests) if not digest], dtype=np.int64)
+    bare = np.flatnonzero(items.bare)
     some, searcher = items.taken(bare.tolist()), scorer.searcher
     codes = np.array([searcher.references.code_of[label] for label in some.labels], dtype=np.int64)
     held = (searcher.references, searcher.references.vectors, searcher.metric)
