@@ -152,6 +152,18 @@ def test_several_looks_are_averaged() -> None:
     assert np.abs(looks[0].detach().numpy() - one).max() > 1e-4
 
 
+def test_turns_are_embedded_and_the_space_is_of_the_image_as_it_stands() -> None:
+    blueprint = model(features(2), width=4).blueprint
+    turned = build_model(Blueprint(**{**vars(blueprint), "embed": EmbedOptions(rotations=(180,))}), REGISTRIES)
+    upright = build_model(blueprint, REGISTRIES)
+    both, alone = turned.embed_both(images()), upright.embed_both(images())
+    np.testing.assert_array_equal(both.vectors, turned.embed_tensor(images()))
+    assert both.vectors.shape[1] == turned.embedding_dim == 2 * upright.embedding_dim
+    assert both.space is not None
+    assert alone.space is not None
+    np.testing.assert_array_equal(both.space, alone.space)
+
+
 def test_threads_that_embed_at_once_do_not_take_each_others_features() -> None:
     net = model(features(1, 2, weights="trained"), width=4)
     batches = [images()[row : row + 1] for row in range(3)]

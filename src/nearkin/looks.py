@@ -1,8 +1,11 @@
-"""Looks at one image: as it is and in the same few seeded warps, their embeddings joined into one.
+"""Looks at one image: as it is and in the same few seeded warps, each turned as well, embedded and joined into one.
 
 Averaging over warped copies at test makes up for what a network did not learn about shifts, turns and slants. The
 warps are the same for every image and follow the recipe's seed, so that an image has one embedding whatever it is
 embedded with, and the index may hold it.
+
+To a network that learned turned classes as classes of their own, the same image a quarter turned is another question,
+in which it errs elsewhere: what the turns give stands side by side, for a mean over them would say nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +20,22 @@ from torch.nn import functional as F
 
 from nearkin.augment import draw_grids, warp
 from nearkin.contracts import InputSpec, Metric
+from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions
 
 
 class Looks:
-    """`embed.views` versions of any image of one size."""
+    """`embed.views` versions of any image of one size, each with its `embed.rotations`."""
 
     def __init__(self, options: EmbedOptions, spec: InputSpec, seed: int) -> None:
         self.options = options
-        self.size = spec.size
+        self.size = high, wide = spec.size
         self.seed = seed
+        if high != wide and {90, 270}.intersection(options.rotations):
+            raise UsageError(
+                f"embed.rotations: quarter turns need square images, and the backbone takes {high} x {wide}. "
+                "Turn by 180 alone, or give the backbone a square input."
+            )
 
     @cached_property
     def grids(self) -> Sequence[Tensor]:
@@ -36,18 +45,24 @@ class Looks:
         generator = torch.Generator().manual_seed(self.seed)
         return draw_grids(self.options.views - 1, self.size, self.options.warp, generator).unbind()
 
-    def of(self, images: Tensor) -> Iterator[Tensor]:
-        """(n, channels, h, w) -> as they are, then each warp of all of them."""
-        yield images
+    def of(self, images: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """(n, channels, h, w) -> as they are, then each warp of all of them; of each, itself and its turns."""
+        yield self._with_turns(images)
         for grid in self.grids:
-            yield warp(images, grid.to(images.device).expand(images.shape[0], -1, -1, -1))
+            yield self._with_turns(warp(images, grid.to(images.device).expand(images.shape[0], -1, -1, -1)))
+
+    def _with_turns(self, images: Tensor) -> tuple[Tensor, ...]:
+        turns = (degrees // 90 for degrees in self.options.rotations)
+        return images, *(torch.rot90(images, turn, dims=(2, 3)) for turn in turns)
 
 
 def concatenated(parts: Sequence[Tensor], metric: Metric) -> Tensor:
-    """(n, d) of each look, transformed -> (n, looks * d), so that distances are means over the looks.
+    """(n, d) of each look or turn, transformed -> (n, parts * d), so that distances are means over them; one stays.
 
     l1 and cosine exactly; for l2 its square is the mean of the squares.
     """
+    if len(parts) == 1:
+        return parts[0]
     if metric == "cosine":
         parts = [F.normalize(part, dim=1) for part in parts]
     scale = len(parts) if metric == "l1" else math.sqrt(len(parts))

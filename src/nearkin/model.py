@@ -99,9 +99,10 @@ class Model(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        """Of what `embed_tensor` gives: the backbone's, so many times as there are looks side by side."""
+        """Of what `embed_tensor` gives: the backbone's, so many times as there are looks and turns side by side."""
         options = self.blueprint.embed
-        return self.backbone.embedding_dim * (options.views if options.join == "concat" else 1)
+        looks = options.views if options.join == "concat" else 1
+        return self.backbone.embedding_dim * looks * (1 + len(options.rotations))
 
     @torch.inference_mode()
     def embed_tensor(self, images: FloatArray, *, one_look: bool = False) -> FloatArray:
@@ -131,23 +132,30 @@ class Model(nn.Module):
 
     def embeddings(self, images: Tensor, one_look: bool = False) -> Tensor:
         """(b, channels, h, w) in [0, 1] on the model's device -> (b, d), transformed; several looks are joined."""
-        return self._joined([self.raw(look) for look in ([images] if one_look else self.looks.of(images))])
+        looks = [(images,)] if one_look else self.looks.of(images)
+        return self._joined([[self.raw(turned) for turned in look] for look in looks])
 
     def embeddings_and_space(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(b, channels, h, w) in [0, 1] -> (b, d) as `embeddings`, and (b, e) in the space, the mean over looks."""
+        """(b, channels, h, w) in [0, 1] -> (b, d) as `embeddings`, and (b, e) in the space.
+
+        The space is of the image as it stands: the mean over looks, none of them turned.
+        """
         assert self.space is not None, "this model has a space of its own for the outlier score"
-        looks = [self.space((look - self.mean) / self.std, self.backbone) for look in self.looks.of(images)]
-        embeddings = self._joined([raw for raw, _ in looks])
-        parts = [
-            embeddings if one[0] is None else torch.stack(one).mean(dim=0)
-            for one in zip(*(found for _, found in looks), strict=True)
-        ]
+        raws, spaces = [], []
+        for look, *turns in self.looks.of(images):
+            raw, found = self.space((look - self.mean) / self.std, self.backbone)
+            raws.append([raw, *map(self.raw, turns)])
+            spaces.append(found)
+        embeddings = self._joined(raws)
+        parts = [embeddings if one[0] is None else torch.stack(one).mean(dim=0) for one in zip(*spaces, strict=True)]
         return embeddings, torch.cat(parts, dim=1)
 
-    def _joined(self, parts: Sequence[Tensor]) -> Tensor:
-        if len(parts) > 1 and self.blueprint.embed.join == "concat":
-            return concatenated([self.method.transform(part) for part in parts], self.method.metric)
-        return self.method.transform(torch.stack(list(parts)).mean(dim=0) if len(parts) > 1 else parts[0])
+    def _joined(self, looks: Sequence[Sequence[Tensor]]) -> Tensor:
+        """(b, d) of each turn of each look, raw -> transformed: turns side by side, looks too or their mean."""
+        if len(looks) > 1 and self.blueprint.embed.join == "mean":
+            looks = [[torch.stack(turn).mean(dim=0) for turn in zip(*looks, strict=True)]]
+        metric = self.method.metric
+        return concatenated([concatenated([*map(self.method.transform, look)], metric) for look in looks], metric)
 
     def begins(self) -> None:
         """The backbone is now as it is before the first step: what `initial` means of a space."""
@@ -232,6 +240,8 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         model = Model(blueprint, backbone, method, loss)
     if model.no_index and blueprint.embed.join == "concat":
         raise UsageError(f"embed.join 'concat' does not go with this method: {model.no_index} Use 'mean'.")
+    if model.no_index and blueprint.embed.rotations:
+        raise UsageError(f"embed.rotations do not go with this method: {model.no_index} Leave them out.")
     if model.no_index and model.space:
         raise UsageError(f"unknown.space does not go with this method: {model.no_index} Leave it out.")
     return model

@@ -205,9 +205,16 @@ def test_a_run_with_full_context_has_no_index_and_answers_by_compare(tmp_path: P
     assert "There is no index" in unmeasured["note"]
 
 
-def test_looks_side_by_side_do_not_go_with_full_context(tmp_path: Path) -> None:
-    (tmp_path / "fce.yaml").write_text(RECIPE + "embed: {views: 3, warp: {degrees: 5}, join: concat}\n")
-    with pytest.raises(nearkin.NearkinError, match=r"embed.join 'concat' does not go with this method"):
+@pytest.mark.parametrize(
+    ("embed", "said"),
+    [
+        ("views: 3, warp: {degrees: 5}, join: concat", r"embed.join 'concat' does not go with this method"),
+        ("rotations: [180]", r"embed.rotations do not go with this method: .* Leave them out"),
+    ],
+)
+def test_looks_side_by_side_do_not_go_with_full_context(tmp_path: Path, embed: str, said: str) -> None:
+    (tmp_path / "fce.yaml").write_text(RECIPE + f"embed: {{{embed}}}\n")
+    with pytest.raises(nearkin.NearkinError, match=said):
         nearkin.train(tmp_path / "fce.yaml", runs=tmp_path)
 
 

@@ -18,7 +18,7 @@ OperatingPoint = Annotated[str, Field(min_length=1)]
 
 
 class EmbedOptions(Options):
-    """How a trained model embeds an image, for the index and for every figure: once, or as several views of it."""
+    """How a trained model embeds an image, for the index and for every figure: once, or as several views and turns."""
 
     views: Annotated[int, Field(ge=1, le=1000)] = 1
     """The image as it is, and the others warped; the same warps for every image, drawn by the recipe's seed."""
@@ -27,6 +27,10 @@ class EmbedOptions(Options):
     join: Literal["mean", "concat"] = "mean"
     """`mean`: the views' embeddings averaged. `concat`: side by side and scaled, so that a distance is the mean of
     the views' (l1, cosine, the square of l2); the embedding is so many times as long."""
+    rotations: tuple[Literal[90, 180, 270], ...] = ()
+    """Degrees, counterclockwise: every view turned by these too, side by side with itself, so that a distance is the
+    mean of theirs; the embedding is so many times longer. For networks that learned turned classes as classes of their
+    own (`data.extra_classes`)."""
     discriminant: Annotated[float, Field(gt=0)] | None = None
     """With `concat`: where classes are told by a few images of each (`episodes`), what the views of those images
     differ in counts less: linear discriminant analysis, with this share of the mean scatter added to every direction.
@@ -38,6 +42,8 @@ class EmbedOptions(Options):
             raise ValueError("several views need a warp, and one has none: give both views and warp, or neither")
         if self.discriminant is not None and (self.views == 1 or self.join != "concat"):
             raise ValueError("discriminant needs the views apart: give several views and join: concat, or leave it out")
+        if len(set(self.rotations)) < len(self.rotations):
+            raise ValueError("rotations names a turn twice: name each once")
         return self
 
 
