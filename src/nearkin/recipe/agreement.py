@@ -95,5 +95,16 @@ def check_mining(sampler: Component, loss: Selection, registries: Registries, pr
     )
 
 
+def check_compose(train: TrainOptions, sampler: Component, problems: Problems) -> None:
+    """Classes that are made for one step mean something within an episode alone."""
+    if train.augment and train.augment.compose and sampler.yields != "episode":
+        problems.add(
+            ("train", "augment", "compose"),
+            f"makes classes that last for one episode, and the sampler {sampler.name!r} yields no episodes. "
+            "Delete this key, or take the sampler 'episodes'.",
+            at_key=True,
+        )
+
+
 def _told(structure: StructureKind) -> str:
     return "episodes" if structure == "episode" else structure

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from nearkin.contracts import Kind, Options
 from nearkin.errors import Problem, RecipeError, listing
 from nearkin.recipe.agreement import (
+    check_compose,
     check_labels,
     check_loss,
     check_loss_rate,
@@ -134,6 +135,8 @@ class _Reader:
             self._check_agreement(data, method, sampler, loss)
             if data and train:
                 check_target(data, train, self.problems)
+            if train and sampler:
+                check_compose(train, sampler.component, self.problems)
             if train and (not self._has_loss or _selection(loss)):
                 check_loss_rate(train.optimizer.loss_lr, _selection(loss), self.problems)
             compared = self._settle(method, loss, index)

@@ -77,6 +77,10 @@ class KorniaOptions(Options):
 class AugmentOptions(WarpOptions):
     """Random changes of each training image of each batch, on the device."""
 
+    compose: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """This share of an episode's classes become, for that step, classes made of two: each of their images is put
+    together with one of another class, side by side or overlapping, before anything is warped. For signs drawn on a
+    plain ground, where few classes are known. Needs a sampler of episodes."""
     kornia: tuple[KorniaOptions, ...] = ()
     """After the warping, in this order. Needs `pip install nearkin[augment]`."""
 

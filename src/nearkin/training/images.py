@@ -13,6 +13,7 @@ from nearkin.contracts import FloatArray, IntArray, Split
 from nearkin.data.extra import AS_IT_IS, Variant
 from nearkin.errors import DataError, listing
 from nearkin.recipe.train_options import AugmentOptions
+from nearkin.training.composing import composed
 
 CHUNK = 64
 """Images embedded at a time."""
@@ -67,14 +68,20 @@ class Batches:
     def of(self, items: IntArray) -> tuple[Tensor, Tensor]:
         """(b,) item numbers -> (b, channels, h, w) in [0, 1], or (b, d) once embedded; (b,) class codes."""
         chosen = torch.from_numpy(items).to(self.device)
-        made = self._pictures(chosen) if self._embeddings is None else self._embeddings[chosen]
-        return made, self._labels[chosen]
+        labels = self._labels[chosen]
+        if self._embeddings is not None:
+            return self._embeddings[chosen], labels
+        images = self._gathered(chosen)
+        if self.options and self.options.compose:
+            images, labels = composed(images, labels, self.options.compose)
+        return self._augmented(images), labels
 
-    def _pictures(self, chosen: Tensor) -> Tensor:
+    def _gathered(self, chosen: Tensor) -> Tensor:
         places = chosen % self.n
         images = self._images[places if self._rows is None else self._rows[places]]
-        if len(self.variants) > 1:
-            images = turned(images, chosen // self.n, self.variants)
+        return turned(images, chosen // self.n, self.variants) if len(self.variants) > 1 else images
+
+    def _augmented(self, images: Tensor) -> Tensor:
         if self.options:
             images = augment(images, self.options)
         return self.layers(images).clamp(0, 1) if self.layers else images
@@ -83,7 +90,8 @@ class Batches:
     def embed_once(self, embed: Callable[[Tensor], Tensor]) -> None:
         """Embed every item now, in chunks, and hand out embeddings from here on."""
         numbers = torch.arange(len(self._labels), device=self.device)
-        self._embeddings = torch.cat([embed(self._pictures(chunk)).float() for chunk in torch.split(numbers, CHUNK)])
+        made = (embed(self._augmented(self._gathered(chunk))) for chunk in torch.split(numbers, CHUNK))
+        self._embeddings = torch.cat([part.float() for part in made])
 
 
 def refuse_held_out(train: LabelledImages, select: LabelledImages | None) -> None:
