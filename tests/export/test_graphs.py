@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import nearkin
 from nearkin.cli.work import export
 from nearkin.errors import PluginError, UsageError, WorkFailed
 from nearkin.export import export_onnx, export_torch, graphs
+from nearkin.recipe.model import EmbedOptions
+from nearkin.recipe.train_options import WarpOptions
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -94,6 +97,15 @@ def test_a_method_that_no_index_serves_says_so_in_place_of_a_rule(
     monkeypatch.setattr(small.model.method, "no_index", "it looks at all of the support", raising=False)
     about = json.loads(graphs._about(small.model))
     assert (about["no_index"], "class_rule" in about) == ("it looks at all of the support", False)
+
+
+def test_a_rule_that_needs_the_views_apart_says_how_many_there_are(
+    small: nearkin.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed = EmbedOptions(views=3, warp=WarpOptions(degrees=10), join="concat", discriminant=0.5)
+    monkeypatch.setattr(small.model, "blueprint", replace(small.model.blueprint, embed=embed))
+    about = json.loads(graphs._about(small.model))
+    assert (about["discriminant"], about["views"]) == (0.5, 3)
 
 
 def test_a_graph_that_gives_other_embeddings_is_not_written(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +148,7 @@ def test_removing_says_how_many_went(make: Callable[..., Index]) -> None:
         ({"ids": [1], "labels": ["a"]}, "exactly one of"),
         ({"ids": 1.0}, "ids are whole numbers, but there is 1.0"),
         ({"ids": "3"}, "ids are whole numbers, but there is '3'"),
+        ({"ids": [True, False]}, "ids are whole numbers, but there is True, False"),
         ({"ids": [[1]]}, r"ids are whole numbers, but there is \[1\]"),
         ({"labels": 3}, "labels are text as written, but there is 3"),
     ],
@@ -194,27 +196,19 @@ def test_one_in_gives_one_answer_and_a_list_gives_a_list(make: Callable[..., Ind
     assert index.query(queries[:0]) == []
 
 
-class Tensor:
-    """As much of a torch tensor as the index looks at."""
-
-    def __init__(self, array: Any) -> None:
-        self.array, self.ndim = array, array.ndim
-
-    def detach(self) -> Tensor:
-        return self
-
-    def cpu(self) -> Any:
-        return self.array
-
-    def is_floating_point(self) -> bool:
-        return True
-
-
 def test_tensors_are_taken_as_arrays_are(make: Callable[..., Index], draw: Draw) -> None:
     index, queries = make(), draw("a", 3, 7)
-    assert index.query(Tensor(queries)) == index.query(queries)
-    assert index.query(Tensor(queries[0])) == index.query(queries[0])
-    assert index.query([Tensor(row) for row in queries]) == index.query(queries)
+    tensor = torch.from_numpy(queries).requires_grad_()
+    assert index.query(tensor) == index.query(queries)
+    assert index.query(tensor[0]) == index.query(queries[0])
+    assert index.query(list(tensor)) == index.query(queries)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_tensors_are_taken_too(half: torch.dtype, make: Callable[..., Index], draw: Draw) -> None:
+    index, queries = make(), torch.from_numpy(draw("a", 3, 7)).to(half)
+    assert index.query(queries) == index.query(queries.float().numpy())
+    assert index.query(list(queries)) == index.query(queries.float().numpy())
 
 
 def test_images_go_through_embed_with_their_digests_and_sources(embed: Any) -> None:

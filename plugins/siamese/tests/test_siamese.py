@@ -111,9 +111,10 @@ def test_all_pairs_of_a_batch_cost_no_other_loss_or_gradient_than_a_few_at_a_tim
     assert torch.allclose(found, expected, rtol=1e-5)
 
 
-def test_the_initial_scale_is_the_sum_of_the_weights() -> None:
-    head = Siamese(SiameseOptions(initial_scale=20.0), Build(seed=0, embedding_dim=DIMS))
-    assert head.weights.sum().item() == pytest.approx(20.0, rel=1e-5)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 20.0, 1e6])
+def test_the_initial_scale_is_the_sum_of_the_weights(scale: float) -> None:
+    head = Siamese(SiameseOptions(initial_scale=scale), Build(seed=0, embedding_dim=DIMS))
+    assert head.weights.sum().item() == pytest.approx(scale, rel=1e-4)
 
 
 def test_weights_can_be_left_alike() -> None:

@@ -12,6 +12,7 @@ from nearkin.data import decode
 from nearkin.errors import UsageError, printable
 from nearkin.explaining.occlusion import Score, occlusion_map
 from nearkin.index.distances import distances
+from nearkin.index.inputs import is_whole
 from nearkin.run import Run
 
 PARTS = 7
@@ -60,8 +61,7 @@ def explain_prepared(
     side = min(given.shape[1:])
     patch = max(2, side // PARTS) if patch is None else patch
     stride = max(1, patch // 3) if stride is None else stride
-    whole = all(isinstance(number, (int, np.integer)) and not isinstance(number, bool) for number in (patch, stride))
-    if not whole or not 1 <= stride <= patch <= side:
+    if not (is_whole(patch) and is_whole(stride)) or not 1 <= stride <= patch <= side:
         raise UsageError(
             f"explain: patch {patch} and stride {stride} do not fit images of {side} pixels. Both are whole numbers; "
             f"a patch is at most {side}, and moved by at most its own size."

@@ -70,7 +70,7 @@ def export_torch(run: Run, path: Path | str) -> Path:
 def _about(model: Model) -> bytes:
     """What a runtime must do before the graph, and after it."""
     wanted = {name: value for name, value in asdict(model.input).items() if name not in ("mean", "std")}
-    no_index, discriminant = model.no_index, model.blueprint.embed.discriminant
+    no_index, embed = model.no_index, model.blueprint.embed
     return to_json(
         {
             "input": {**wanted, "range": [0, 1]},
@@ -78,7 +78,7 @@ def _about(model: Model) -> bytes:
             **model.blueprint.preparation.plain(),
             "metric": model.method.metric,
             **({"no_index": no_index} if no_index else {"class_rule": model.method.class_rule}),
-            **({} if discriminant is None else {"discriminant": discriminant}),
+            **({} if embed.discriminant is None else {"discriminant": embed.discriminant, "views": embed.views}),
         }
     )
 

@@ -76,7 +76,10 @@ def _is_embedding(value: Any, dims: tuple[int, ...]) -> bool:
 
 
 def _as_array(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    # numpy has no bfloat16; all that the index stores is float32 anyway.
+    return np.asarray(value.detach().cpu().float() if value.is_floating_point() else value.detach().cpu())
 
 
 def _stack(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -245,7 +248,7 @@ def flags(name: str, said: Any, n: int) -> list[bool]:
 
 def id_problems(ids: Sequence[Any], n: int, taken: IntArray) -> list[str]:
     """What is wrong with `n` new ids beside those (m,) already there."""
-    wrong = [repr(i) for i in ids if isinstance(i, bool) or not isinstance(i, (int, np.integer))]
+    wrong = [repr(i) for i in ids if not is_whole(i)]
     if wrong:
         return [f"ids are whole numbers, but there is {listing(wrong)}."]
     found = {
@@ -267,7 +270,11 @@ def _is(values: Sequence[Any]) -> str:
     return "is" if len(values) == 1 else "are"
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number of Python or numpy; True and False are none, though Python counts with them."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def count_problem(name: str, value: Any) -> str:
     """What is wrong with a count, or nothing."""
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return "" if is_whole and value >= 1 else f"{name} {value!r}: it is a whole number from 1."
+    return "" if is_whole(value) and value >= 1 else f"{name} {value!r}: it is a whole number from 1."

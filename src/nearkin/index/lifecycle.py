@@ -10,7 +10,7 @@ import numpy as np
 
 from nearkin.contracts import IntArray
 from nearkin.errors import IndexCallError, listing
-from nearkin.index.inputs import Given, flags, label_problems, refuse, text_problems, vector_problems
+from nearkin.index.inputs import Given, flags, is_whole, label_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.state import State
 
@@ -78,9 +78,9 @@ def _chosen(references: References, call: str, asked: Mapping[str, Any]) -> tupl
     if len(given) != 1:
         raise IndexCallError(f"{call}: give exactly one of {', '.join(asked)}.")
     what, wanted = given[0]
-    kind: tuple[type, ...] = (int, np.integer) if what == "ids" else (str,)
-    several = [wanted] if isinstance(wanted, kind) else list(wanted) if isinstance(wanted, Iterable) else [wanted]
-    wrong = [repr(one) for one in several if not isinstance(one, kind)]
+    is_text = isinstance(wanted, str)
+    several = [wanted] if is_text or not isinstance(wanted, Iterable) else list(wanted)
+    wrong = [repr(one) for one in several if not (is_whole(one) if what == "ids" else isinstance(one, str))]
     named = "whole numbers" if what == "ids" else "text as written"
     refuse([f"{call}: {what} are {named}, but there is {listing(wrong)}."] if wrong else [])
     return what, references.positions(what, several)

@@ -158,9 +158,8 @@ class References:
         refuse(f"{what}: the index holds no {name!r}.{did_you_mean(str(name), names)}" for name in missing)
         return np.flatnonzero(texts.among(asked))
 
-    def _positions_of_ids(self, asked: Sequence[Any]) -> IntArray:
-        whole = [isinstance(one, (int, np.integer)) and 0 <= one <= LARGEST_ID for one in asked]
-        there = np.isin([one if is_whole else -1 for one, is_whole in zip(asked, whole, strict=True)], self.ids)
+    def _positions_of_ids(self, asked: Sequence[int]) -> IntArray:
+        there = np.isin([one if 0 <= one <= LARGEST_ID else -1 for one in asked], self.ids)
         missing = [str(one) for one, found in zip(asked, there, strict=True) if not found]
         refuse([f"ids: the index holds no {listing(missing)}."] if missing else [])
         return np.flatnonzero(np.isin(self.ids, np.array(asked, dtype=np.int64)))

@@ -29,7 +29,8 @@ class Siamese(nn.Module):
         dims = build.embedding_dim or 0
         # By default the weights start at 1/d each: the logit is then b minus a mean difference, whatever the size of
         # the embedding, and the sigmoid is not saturated at the first step.
-        start = math.log(math.expm1(options.initial_scale / dims))
+        weight = options.initial_scale / dims
+        start = weight + math.log(-math.expm1(-weight))  # softplus undone, which log(expm1(w)) would overflow
         self.raw_weights = nn.Parameter(torch.full((dims,), start), requires_grad=options.weights)
         self.bias = nn.Parameter(torch.tensor(options.initial_bias))
         self.units = SigmoidUnits(dims, options.sigmoid) if options.sigmoid else nn.Identity()
