@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,60 +17,32 @@ from nearkin.recipe.train_options import TrainOptions
 from nearkin.recipe.unknown_options import UnknownOptions
 from nearkin.registry import Registries, Registry
 
+SECTIONS: tuple[type[BaseModel], ...] = (
+    Head,
+    DataOptions,
+    TrainOptions,
+    EmbedOptions,
+    IndexOptions,
+    UnknownOptions,
+)
+"""Whose options are the same whatever is registered."""
+
 
 def json_schema(registries: Registries) -> dict[str, Any]:
     """A schema that knows every registered component and its options."""
-    components = [component for registry in registries.all() for component in registry]
-    models: list[type[BaseModel]] = [
-        Head,
-        DataOptions,
-        TrainOptions,
-        EmbedOptions,
-        IndexOptions,
-        UnknownOptions,
-        *(c.options for c in components),
-    ]
-    refs, shared = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
-    definitions = shared["$defs"]
-
-    def defined(model: type[BaseModel]) -> dict[str, Any]:
-        found: dict[str, Any] = definitions[refs[model, "validation"]["$ref"].rpartition("/")[2]]
-        return found
-
-    def one_of(kind: Kind) -> dict[str, Any]:
-        registry = registries.of(kind)
-        sections = [_section(one, _names(registry, one), defined(one.options)) for one in registry]
-        return {"oneOf": sections} if sections else {"not": {}}
-
-    def with_score() -> dict[str, Any]:
-        section = defined(UnknownOptions)
-        return {**section, "properties": {"score": one_of("score"), **section["properties"]}}
-
-    def with_engine() -> dict[str, Any]:
-        section, engine = defined(IndexOptions), one_of("engine")
-        names = {one.qualified: _names(registries.engine, one) for one in registries.engine}
-        named = {"enum": [name for some in names.values() for name in some]}
-        nested = {**section, "properties": {**section["properties"], "engine": {"anyOf": [named, engine]}}}
-        return {"anyOf": [nested, *(beside(section, one, names[one.qualified]) for one in registries.engine)]}
-
-    def beside(section: dict[str, Any], component: Component, names: list[str]) -> dict[str, Any]:
-        """The index's own keys with one engine's options among them."""
-        options = defined(component.options)
-        properties = {**options.get("properties", {}), **section["properties"], "engine": {"enum": names}}
-        return {**section, "properties": properties, "required": ["engine", *options.get("required", [])]}
-
+    options = _Definitions.of(registries)
     properties = {
-        **defined(Head)["properties"],
-        "data": refs[DataOptions, "validation"],
-        "backbone": _with_init_from(one_of("backbone")),
-        "method": one_of("method"),
-        "sampler": one_of("sampler"),
-        "loss": {"anyOf": [one_of("loss"), {"type": "null"}]},
-        "train": refs[TrainOptions, "validation"],
-        "embed": refs[EmbedOptions, "validation"],
-        "index": with_engine(),
-        "unknown": with_score(),
-        "evaluate": {"type": "array", "items": one_of("evaluator")},
+        **options.of_model(Head)["properties"],
+        "data": options.reference(DataOptions),
+        "backbone": _with_init_from(options.of_kind("backbone")),
+        "method": options.of_kind("method"),
+        "sampler": options.of_kind("sampler"),
+        "loss": {"anyOf": [options.of_kind("loss"), {"type": "null"}]},
+        "train": options.reference(TrainOptions),
+        "embed": options.reference(EmbedOptions),
+        "index": options.index(),
+        "unknown": options.unknown(),
+        "evaluate": {"type": "array", "items": options.of_kind("evaluator")},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -77,8 +51,58 @@ def json_schema(registries: Registries) -> dict[str, Any]:
         "properties": {key: properties[key] for key in KEYS},
         "required": ["name", "data", "backbone", "method", "sampler", "train"],
         "additionalProperties": False,
-        "$defs": definitions,
+        "$defs": options.definitions,
     }
+
+
+@dataclass(frozen=True)
+class _Definitions:
+    """The options of every section and of every component, as schemas."""
+
+    registries: Registries
+    references: Mapping[Any, dict[str, Any]]
+    """By (model, "validation"), as pydantic names them."""
+    definitions: dict[str, Any]
+    """What the references lead to."""
+
+    @classmethod
+    def of(cls, registries: Registries) -> _Definitions:
+        components = [component for registry in registries.all() for component in registry]
+        models = dict.fromkeys([*SECTIONS, *(component.options for component in components)])
+        references, shared = models_json_schema([(model, "validation") for model in models])
+        return cls(registries, references, shared["$defs"])
+
+    def reference(self, model: type[BaseModel]) -> dict[str, Any]:
+        return self.references[model, "validation"]
+
+    def of_model(self, model: type[BaseModel]) -> dict[str, Any]:
+        found: dict[str, Any] = self.definitions[self.reference(model)["$ref"].rpartition("/")[2]]
+        return found
+
+    def of_kind(self, kind: Kind) -> dict[str, Any]:
+        """A section that names a component of that kind, with its options."""
+        registry = self.registries.of(kind)
+        sections = [_section(one, _names(registry, one), self.of_model(one.options)) for one in registry]
+        return {"oneOf": sections} if sections else {"not": {}}
+
+    def unknown(self) -> dict[str, Any]:
+        section = self.of_model(UnknownOptions)
+        return {**section, "properties": {"score": self.of_kind("score"), **section["properties"]}}
+
+    def index(self) -> dict[str, Any]:
+        """The engine is a name, a section of its own, or a name with its options among the index's keys."""
+        section, engines = self.of_model(IndexOptions), self.registries.engine
+        names = {one.qualified: _names(engines, one) for one in engines}
+        named = {"enum": [name for some in names.values() for name in some]}
+        engine = {"anyOf": [named, self.of_kind("engine")]}
+        nested = {**section, "properties": {**section["properties"], "engine": engine}}
+        return {"anyOf": [nested, *(self._beside(section, one, names[one.qualified]) for one in engines)]}
+
+    def _beside(self, section: dict[str, Any], engine: Component, names: list[str]) -> dict[str, Any]:
+        """The index's own keys with one engine's options among them."""
+        options = self.of_model(engine.options)
+        properties = {**options.get("properties", {}), **section["properties"], "engine": {"enum": names}}
+        return {**section, "properties": properties, "required": ["engine", *options.get("required", [])]}
 
 
 def _with_init_from(backbones: dict[str, Any]) -> dict[str, Any]:
