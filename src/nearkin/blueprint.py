@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nearkin.contracts import Kind
+from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.recipe.preparation import Preparation
 from nearkin.recipe.space import SpacePart, parts_of
@@ -43,6 +44,17 @@ class Blueprint:
         space = parts_of(recipe.unknown.space)
         rotation = recipe.train.rotation
         return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space, rotation)
+
+    def refuse_what_needs_an_index(self, why_none: str) -> None:
+        """`UsageError` for what a method cannot have whose answers no stored vectors give."""
+        asked = {
+            "embed.join 'concat' does": (self.embed.join == "concat", "Use 'mean'."),
+            "embed.rotations do": (self.embed.rotations, "Leave them out."),
+            "unknown.space does": (self.space, "Leave it out."),
+        }
+        for what, (given, mend) in asked.items():
+            if given:
+                raise UsageError(f"{what} not go with this method: {why_none} {mend}")
 
 
 def plain(blueprint: Blueprint) -> dict[str, Any]:

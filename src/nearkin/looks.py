@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nearkin.augment import draw_grids, warp
-from nearkin.contracts import InputSpec, Metric
+from nearkin.contracts import InputSpec, Method, Metric
 from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions
 
@@ -50,6 +50,18 @@ class Looks:
         yield self._with_turns(images)
         for grid in self.grids:
             yield self._with_turns(warp(images, grid.to(images.device).expand(images.shape[0], -1, -1, -1)))
+
+    @property
+    def side_by_side(self) -> int:
+        """How many embeddings of the backbone one of the model's is made of."""
+        return (self.options.views if self.options.join == "concat" else 1) * (1 + len(self.options.rotations))
+
+    def joined(self, looks: Sequence[Sequence[Tensor]], method: Method) -> Tensor:
+        """(n, d) of each turn of each look, from the backbone -> (n, d * side_by_side), as `method` compares them."""
+        if len(looks) > 1 and self.options.join == "mean":
+            looks = [[torch.stack(turn).mean(dim=0) for turn in zip(*looks, strict=True)]]
+        turns = [concatenated([method.transform(turned) for turned in look], method.metric) for look in looks]
+        return concatenated(turns, method.metric)
 
     def _with_turns(self, images: Tensor) -> tuple[Tensor, ...]:
         turns = (degrees // 90 for degrees in self.options.rotations)

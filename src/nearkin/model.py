@@ -19,9 +19,9 @@ from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, 
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
-from nearkin.errors import DamagedError, DataError, UsageError, listing
+from nearkin.errors import DamagedError, DataError, listing
 from nearkin.files import sha256, to_json
-from nearkin.looks import Looks, concatenated
+from nearkin.looks import Looks
 from nearkin.making import make, make_backbone
 from nearkin.parsing import bounded_tensors
 from nearkin.registry import Registries
@@ -100,9 +100,7 @@ class Model(nn.Module):
     @property
     def embedding_dim(self) -> int:
         """Of what `embed_tensor` gives: the backbone's, so many times as there are looks and turns side by side."""
-        options = self.blueprint.embed
-        looks = options.views if options.join == "concat" else 1
-        return self.backbone.embedding_dim * looks * (1 + len(options.rotations))
+        return self.backbone.embedding_dim * self.looks.side_by_side
 
     @torch.inference_mode()
     def embed_tensor(self, images: FloatArray, *, one_look: bool = False) -> FloatArray:
@@ -133,7 +131,7 @@ class Model(nn.Module):
     def embeddings(self, images: Tensor, one_look: bool = False) -> Tensor:
         """(b, channels, h, w) in [0, 1] on the model's device -> (b, d), transformed; several looks are joined."""
         looks = [(images,)] if one_look else self.looks.of(images)
-        return self._joined([[self.raw(turned) for turned in look] for look in looks])
+        return self.looks.joined([[self.raw(turned) for turned in look] for look in looks], self.method)
 
     def embeddings_and_space(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(b, channels, h, w) in [0, 1] -> (b, d) as `embeddings`, and (b, e) in the space.
@@ -146,16 +144,9 @@ class Model(nn.Module):
             raw, found = self.space((look - self.mean) / self.std, self.backbone)
             raws.append([raw, *map(self.raw, turns)])
             spaces.append(found)
-        embeddings = self._joined(raws)
+        embeddings = self.looks.joined(raws, self.method)
         parts = [embeddings if one[0] is None else torch.stack(one).mean(dim=0) for one in zip(*spaces, strict=True)]
         return embeddings, torch.cat(parts, dim=1)
-
-    def _joined(self, looks: Sequence[Sequence[Tensor]]) -> Tensor:
-        """(b, d) of each turn of each look, raw -> transformed: turns side by side, looks too or their mean."""
-        if len(looks) > 1 and self.blueprint.embed.join == "mean":
-            looks = [[torch.stack(turn).mean(dim=0) for turn in zip(*looks, strict=True)]]
-        metric = self.method.metric
-        return concatenated([concatenated([*map(self.method.transform, look)], metric) for look in looks], metric)
 
     def begins(self) -> None:
         """The backbone is now as it is before the first step: what `initial` means of a space."""
@@ -238,12 +229,8 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         wants = ("metric", "class_rule", "loss", "transform", "compare")
         method: Method = make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
         model = Model(blueprint, backbone, method, loss)
-    if model.no_index and blueprint.embed.join == "concat":
-        raise UsageError(f"embed.join 'concat' does not go with this method: {model.no_index} Use 'mean'.")
-    if model.no_index and blueprint.embed.rotations:
-        raise UsageError(f"embed.rotations do not go with this method: {model.no_index} Leave them out.")
-    if model.no_index and model.space:
-        raise UsageError(f"unknown.space does not go with this method: {model.no_index} Leave it out.")
+    if model.no_index:
+        blueprint.refuse_what_needs_an_index(model.no_index)
     return model
 
 
