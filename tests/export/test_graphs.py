@@ -77,7 +77,7 @@ def test_several_looks_at_an_image_are_inside_the_graph(tmp_path: Path) -> None:
         RECIPE.replace("BACKBONE", "{type: conv2, width: 4, image_size: 16}").replace(
             "shots", "contrast: {type: percentile}, shots"
         )
-        + "embed: {views: 3, warp: {degrees: 10}}\n"
+        + "embed: {views: 3, warp: {degrees: 10}, rotations: [90, 180]}\n"
     )
     looking = nearkin.train(tmp_path / "tiny.yaml", runs=tmp_path / "runs", watch=Watch())
     session = onnxruntime.InferenceSession(export_onnx(looking, tmp_path / "model.onnx"))
