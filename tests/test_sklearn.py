@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nearkin.errors import IndexCallError
 from nearkin.index import Index
+from nearkin.index.space import Space
 from nearkin.sklearn import IndexClassifier
 
 ESTIMATORS = [
@@ -117,6 +118,30 @@ def test_calibrating_on_what_was_fitted_is_refused(digits: Any) -> None:
     x, y = digits
     with pytest.raises(IndexCallError, match="have the embedding of a reference"):
         IndexClassifier().fit(x[:50], y[:50]).calibrate(x[:50], y[:50])
+
+
+def test_groups_and_labels_may_be_numbers_of_any_type(digits: Any) -> None:
+    x, y = digits
+    fitted = IndexClassifier(alpha=0.2).fit(x[:60], y[:60], groups=np.arange(60))
+    assert fitted.index_.references.groups[:2] == ("0", "1")
+    fitted.calibrate(x[60:400], y[60:400].astype(float), groups=list(range(60, 400)))
+    assert not np.isnan(fitted.p_values(x[400:410])).any()
+
+
+def test_an_index_that_learned_classes_since_is_refused_by_name_and_taken_anew(digits: Any) -> None:
+    x, y = digits
+    fitted = IndexClassifier().fit(x[:60], y[:60])
+    fitted.index_.add(x[60:61], ["new"])
+    for asked in (fitted.predict, fitted.statuses, fitted.p_values, fitted.kneighbors):
+        with pytest.raises(IndexCallError, match="has classes since that it was not made with: new"):
+            asked(x[:2])
+    assert "new" in IndexClassifier.of(fitted.index_).predict(x[60:61])
+
+
+def test_an_index_that_embeddings_alone_cannot_ask_is_refused(digits: Any) -> None:
+    index = Index(metric="l2", class_rule="nearest", dim=64, space=Space("elsewhere", (3,)))
+    with pytest.raises(IndexCallError, match="its outlier score has a space of its own"):
+        IndexClassifier.of(index)
 
 
 def test_classes_of_numbers_keep_their_order_and_type(digits: Any) -> None:

@@ -12,14 +12,13 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from nearkin.errors import WorkFailed
 
+LONGEST_WAIT = timedelta(days=30)
+"""How long a process may wait for another that decodes or embeds a large folder alone; torch's own half hour, or ten
+minutes, would end a healthy run. A process that died ends the others by its launcher."""
 
-def make_accelerator(
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto", longest_wait: timedelta | None = None
-) -> Accelerator:
-    """An accelerator on that device; `auto` takes CUDA, then MPS, then the CPU.
 
-    `longest_wait`: how long a process may wait for the others; torch's own half hour where nothing is said.
-    """
+def make_accelerator(device: Literal["auto", "cpu", "cuda", "mps"] = "auto") -> Accelerator:
+    """An accelerator on that device; `auto` takes CUDA, then MPS, then the CPU."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "auto": True}
     if not there[device]:
         raise WorkFailed(
@@ -27,8 +26,7 @@ def make_accelerator(
             "Use 'auto' or 'cpu', or install a build of torch for it."
         )
     on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
-    handlers = [InitProcessGroupKwargs(timeout=longest_wait)] if longest_wait else []
-    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=handlers)
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)])
     if device != "auto" and accelerator.device.type != device:
         raise WorkFailed(f"train.device is {device!r}, but accelerate was already set up for {accelerator.device}.")
     _refuse_strangers(accelerator)

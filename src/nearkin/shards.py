@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +38,6 @@ THREADS = 4
 """That decode beside each process's network."""
 LOCK = ".embedding.lock"
 OURS = re.compile(rf"[0-9a-f]{{32}}|{re.escape(LOCK)}")
-LONGEST_WAIT = timedelta(days=30)
-"""For a process whose share takes longer than the others'."""
 
 Progress = Callable[[int, int], None]
 Fitted = tuple[FloatArray, str]
@@ -90,7 +87,7 @@ def embed_files(model: Model, items: Sequence[Item], folder: Path, progress: Pro
     `folder` keeps the shards until `discard` removes them. `DataError` names every image that cannot be used, and
     nothing of the others is lost. `WorkFailed` where others are at work in the folder.
     """
-    accelerator = make_accelerator(longest_wait=LONGEST_WAIT)
+    accelerator = make_accelerator()
     model.to(accelerator.device)
     shards = cut(items, model.digest())
     with _alone(folder, accelerator.is_main_process):

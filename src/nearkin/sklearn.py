@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nearkin.contracts import Answer, ClassRule, Metric, Neighbor, ScoreChoice
+from nearkin.errors import IndexCallError, listing
 from nearkin.index import Index
 
 
@@ -55,8 +56,15 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     @classmethod
     def of(cls, index: Index) -> IndexClassifier:
-        """An index that is there already, fitted and calibrated as it is; X are embeddings of its model."""
+        """An index that is there already, fitted and calibrated as it is; X are embeddings of its model.
+
+        `IndexCallError` where embeddings alone are no whole question: an outlier score in a space of its own, or a
+        calibration by folds that embed for themselves.
+        """
         settings = index.settings
+        if settings.space or index.way == "cross_conformal":
+            why = "its outlier score has a space of its own" if settings.space else "each of its folds embeds anew"
+            raise IndexCallError(f"IndexClassifier: takes embeddings alone, and of this index {why}. Ask it by query.")
         made = cls(
             metric=settings.metric,
             class_rule=settings.class_rule,
@@ -66,8 +74,11 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         made.index_, made.n_features_in_, made.classes_ = index, settings.dim, np.array(index.labels)
         return made
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: list[str] | None = None) -> IndexClassifier:
-        """Take the (n, d) embeddings as references; `groups` are what images share (the patient)."""
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: Sequence[Any] | None = None) -> IndexClassifier:
+        """Take the (n, d) embeddings as references; `groups` are what images share (the patient).
+
+        They are kept in float32: rows that differ by less than its seven digits are the same to it.
+        """
         vectors, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
         self.classes_ = np.unique(labels)
@@ -78,14 +89,16 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             alpha=self.alpha,
             score=self.outlier_score,
         )
-        self.index_.add(vectors, _texts(labels), groups=groups)
+        self.index_.add(vectors, _texts(labels), groups=_texts(groups))
         return self
 
-    def calibrate(self, X: ArrayLike, y: ArrayLike, groups: list[str] | None = None) -> IndexClassifier:
+    def calibrate(self, X: ArrayLike, y: ArrayLike, groups: Sequence[Any] | None = None) -> IndexClassifier:
         """Calibrate on (m, d) held-out embeddings: on none that `fit` or the training of the network has seen."""
         check_is_fitted(self)
         vectors, labels = validate_data(self, X, y, dtype=np.float32, reset=False)
-        self.index_.calibrate(vectors, _texts(labels), groups=groups)
+        as_fitted = {label: label for label in self.classes_.tolist()}  # 0.0 is 0, as in Python
+        named = [as_fitted.get(label, label) for label in labels.tolist()]
+        self.index_.calibrate(vectors, _texts(named), groups=_texts(groups))
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -145,12 +158,21 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _answers(self, X: ArrayLike, k: int = 1) -> list[Answer]:
         check_is_fitted(self)
         vectors = validate_data(self, X, dtype=np.float32, reset=False)
+        if later := sorted({*self.index_.labels} - {*self._code_of}):
+            raise IndexCallError(
+                f"IndexClassifier: its index has classes since that it was not made with: {listing(later)}. "
+                "IndexClassifier.of(index) makes it anew."
+            )
         answers: list[Answer] = self.index_.query(vectors, k=k)
         return answers
 
 
-def _texts(y: NDArray[Any]) -> list[str]:
-    return [str(label) for label in y]
+@overload
+def _texts(values: None) -> None: ...
+@overload
+def _texts(values: Iterable[Any]) -> list[str]: ...
+def _texts(values: Iterable[Any] | None) -> list[str] | None:
+    return None if values is None else [str(value) for value in values]
 
 
 def _others(own: int, near: tuple[Neighbor, ...]) -> tuple[Neighbor, ...]:

@@ -133,7 +133,8 @@ def test_clahe_is_scikit_images() -> None:
         (NOISE, window(), "has no window of its own"),
         (NOISE, window(-5000, 100), "nothing in the window from -5050 to -4950: its values are [0-9.]+ to 65"),
         (np.where(np.arange(64) < 1, 9, 7).reshape(8, 8).astype(np.uint8), percentile(20, 80), "are one value"),
-        (np.full((64, 64), 9, np.uint8), clahe(), "is one gray everywhere"),
+        (np.full((64, 64), 9, np.uint8), clahe(), "is one gray or colour everywhere"),
+        (np.full((64, 64, 3), [200, 0, 0], np.uint8), clahe(), "is one gray or colour everywhere"),
         (NOISE, clahe(tiles=16), "is 56x40, too small for 16 tiles a side: 10 at most"),
     ],
 )

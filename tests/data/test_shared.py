@@ -61,11 +61,13 @@ def test_one_process_decodes_and_all_see_the_same_images_and_no_file_is_left(tmp
 
 def test_where_the_first_process_fails_all_do_and_none_waits_for_ever(tmp_path: Path) -> None:
     def load(room: Any) -> ImageStore:
+        decode(room)
         raise ValueError("two bad images")
 
     first, *others = in_processes(tmp_path / "shared", load)
     assert str(first) == "two bad images"
     assert all(isinstance(error, DataError) and "first process says which" in str(error) for error in others)
+    assert not (tmp_path / "shared").exists()
 
 
 @pytest.mark.parametrize("order", [[4, 0], [1], []])

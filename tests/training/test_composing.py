@@ -12,7 +12,7 @@ from torch import Tensor
 import nearkin
 from nearkin.contracts import Episode
 from nearkin.data.extra import AS_IT_IS, Variant
-from nearkin.errors import RecipeError
+from nearkin.errors import RecipeError, UsageError
 from nearkin.recipe.train_options import AugmentOptions
 from nearkin.training.composing import Layout, by_class, composed, draw_layouts, ground_of, placed
 from nearkin.training.images import Batches, LabelledImages
@@ -87,8 +87,18 @@ def test_the_ground_is_that_of_each_channel() -> None:
 
 @pytest.mark.parametrize("labels", [[0, 0, 1], [0, 0, 0]])
 def test_classes_of_unequal_size_or_one_alone_are_refused(labels: list[int]) -> None:
-    with pytest.raises(ValueError, match="equally many images"):
+    with pytest.raises(UsageError, match=r"train.augment.compose .* equally many images, and this batch has"):
         by_class(torch.tensor(labels))
+
+
+def test_of_two_colours_one_stays_and_none_is_mixed() -> None:
+    images = torch.zeros(4, 3, SIDE, SIDE)
+    images[[0, 2], 0] = images[[1, 3], 1] = 1.0  # red all over, green all over, but for the edges
+    images[:, :, [0, -1]] = images[:, :, :, [0, -1]] = 0.0
+    for seed in range(8):
+        torch.manual_seed(seed)
+        made, _ = composed(images, torch.tensor([0, 1, 0, 1]), 0.5)
+        assert torch.minimum(made[:, 0], made[:, 1]).max() == 0
 
 
 def test_a_batch_composes_what_was_turned_before_it_warps_and_follows_the_generator() -> None:

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import nearkin
-from nearkin.errors import DamagedError, DataError, PluginError, WorkFailed
-from nearkin.run import RunFolder, list_runs
+from nearkin.errors import DamagedError, DataError, PluginError, UsageError, WorkFailed
+from nearkin.files import read_manifest
+from nearkin.run import FORMAT, VERSION, RunFolder, list_runs
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -255,6 +256,23 @@ def test_a_run_that_was_resumed_on_other_images_is_refused(recipe: Path, monkeyp
     meta.mark("training", data="another fingerprint")
     with pytest.raises(DataError, match="images changed since this run began"):
         nearkin.resume(run, watch=Watch())
+
+
+def test_a_run_is_resumed_by_as_many_processes_as_began_it_and_says_what_else_was_other(recipe: Path) -> None:
+    run = recipe.parent / "runs" / "tiny" / "1"
+    process = start(recipe)
+    wait_for_step(run / "metrics.jsonl", 2)
+    process.kill()
+    process.wait()
+    RunFolder(run).mark("training", processes=2)
+    with pytest.raises(UsageError, match="processes: 2 began this run, and there are 1 now"):
+        nearkin.resume(run, watch=Watch())
+    threads = read_manifest(run, format_name=FORMAT, version=VERSION)["meta"]["threads"]
+    RunFolder(run).mark("training", processes=1, threads=threads + 1)
+    said: list[str] = []
+    facts = nearkin.resume(run, watch=Watch(message=said.append)).facts
+    assert [line for line in said if line.startswith("threads changed since this run began")]
+    assert (facts["threads"], facts["resumed"]) == (threads + 1, [{"threads": threads}])
 
 
 def test_a_run_is_trained_by_one_process_at_a_time_and_a_killed_one_is_listed_as_unfinished(recipe: Path) -> None:

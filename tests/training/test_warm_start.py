@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from sklearn.datasets import load_digits
 
 import nearkin
 from nearkin.contracts import Batch, Build
-from nearkin.errors import DataError, IndexCallError, RecipeError, UsageError, WorkFailed
+from nearkin.errors import DamagedError, DataError, IndexCallError, RecipeError, UsageError, WorkFailed
 from nearkin.evaluation.views import reopen_data
+from nearkin.run import RunFolder
 from nearkin.training.watch import Watch
 
 nearkin_api = 1
@@ -217,12 +219,22 @@ def test_a_base_is_measured_beside_its_own_beginning(base: nearkin.Run, tmp_path
 
 
 def test_an_unfinished_run_is_no_ancestor(base: nearkin.Run, tmp_path: Path) -> None:
-    from nearkin.run import RunFolder
-
     other = trained(BASE, tmp_path)
     RunFolder(other.path).mark("interrupted")
     with pytest.raises((UsageError, WorkFailed), match="not finished"):
         warm(other, tmp_path / "runs")
+
+
+def test_a_run_is_not_resumed_on_a_base_that_was_trained_anew(tmp_path: Path) -> None:
+    """Its weights come from the old base, whose images the new one does not know: the index would take them."""
+    base = trained(QUICK, tmp_path)
+    run = warm(base, tmp_path)
+    again = trained(QUICK.replace("name: base", "name: base\nseed: 9"), tmp_path / "runs")
+    shutil.rmtree(base.path)
+    shutil.copytree(again.path, base.path)
+    RunFolder(run.path).mark("training")
+    with pytest.raises(DamagedError, match="has other weights now than when this run began with it"):
+        nearkin.resume(run.path, plugins=[Plugin()], watch=Watch())
 
 
 def digit_patients(folder: Path) -> None:

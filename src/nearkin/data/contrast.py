@@ -69,7 +69,7 @@ def _between(pixels: FloatArray, low: float, high: float) -> FloatArray:
 
 
 def _equalized(picture: Picture, clahe: ClaheOptions) -> FloatArray:
-    """Of colour, its lightness."""
+    """Of colour, its value (the largest of its channels)."""
     try:
         from skimage.exposure import equalize_adapthist
     except ImportError as error:
@@ -80,7 +80,7 @@ def _equalized(picture: Picture, clahe: ClaheOptions) -> FloatArray:
         most = min(height, width) // SMALLEST_TILE
         said = f"is {width}x{height}, too small for {clahe.tiles} tiles a side"
         raise BadImage(picture.source, f"{said}: {most} at most.")
-    if picture.pixels.min() == picture.pixels.max():
-        raise BadImage(picture.source, "is one gray everywhere; there is no contrast to equalise.")
+    if (picture.pixels == picture.pixels[0, 0]).all():
+        raise BadImage(picture.source, "is one gray or colour everywhere; there is no contrast to equalise.")
     equal = equalize_adapthist(picture.pixels, kernel_size=tile, clip_limit=clahe.clip_limit / BINS, nbins=BINS)
     return np.asarray(equal, dtype=np.float32)

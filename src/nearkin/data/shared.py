@@ -25,7 +25,7 @@ def load_once(load: Callable[[Room], ImageStore], *, folder: Path, first: bool, 
         wait()
     else:
         wait()
-        store = _open(folder)
+        store = _open(folder, wait)
     wait()
     if first:
         for name in (IMAGES, NAMES):
@@ -44,14 +44,20 @@ def _decode(load: Callable[[Room], ImageStore], folder: Path, wait: Callable[[],
         store = load(room)
         (folder / NAMES).write_bytes(to_json(store.names()))
     except BaseException:
+        for name in (IMAGES, NAMES):
+            (folder / name).unlink(missing_ok=True)
         (folder / FAILED).touch()
         wait()
+        wait()  # until the others have seen it
+        (folder / FAILED).unlink()
+        folder.rmdir()
         raise
     return store
 
 
-def _open(folder: Path) -> ImageStore:
+def _open(folder: Path, wait: Callable[[], None]) -> ImageStore:
     if (folder / FAILED).exists():
+        wait()
         raise DataError("the images could not be read; the machine's first process says which.")
     names = json.loads((folder / NAMES).read_bytes())
     # Copy on write: nothing is written, and torch takes it without a warning.

@@ -56,7 +56,7 @@ class ClaheOptions(Options):
     """How many times its mean height a bin of a tile's histogram may have: more is more contrast, and more noise. A bin
     may always hold one pixel, so a tile of fewer than 256 / clip_limit pixels is limited less than this says."""
     tiles: Annotated[int, Field(ge=1, le=64)] = 8
-    """A side."""
+    """A side; where they do not divide it, one or two more, as scikit-image rounds."""
 
 
 ContrastOptions: TypeAlias = WindowOptions | PercentileOptions | ClaheOptions

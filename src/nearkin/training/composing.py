@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nearkin.errors import UsageError, listing
+
 
 class Layout(NamedTuple):
     """How two images share a picture, for each of n pairs: where the second comes to lie; the first lies opposite."""
@@ -38,7 +40,8 @@ def composed(images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tens
         for chosen, sign in ((firsts, -1), (seconds, 1))
     )
     images, labels, codes = images.clone(), labels.clone(), labels.max() + 1 + torch.arange(count, device=labels.device)
-    images[firsts.flatten()] = torch.where(one.abs() >= other.abs(), one, other) + ground
+    stays = one.abs().amax(dim=1, keepdim=True) >= other.abs().amax(dim=1, keepdim=True)
+    images[firsts.flatten()] = torch.where(stays, one, other) + ground
     labels[firsts] = codes[:, None]
     return images, labels
 
@@ -47,7 +50,11 @@ def by_class(labels: Tensor) -> Tensor:
     """(b,) codes of c classes with m images each -> (c, m) their rows, in the batch's order."""
     counts = torch.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or bool((counts != counts[0]).any()):
-        raise ValueError("two or more classes of equally many images can be put together, as episodes have them")
+        has = listing(map(str, sorted({*counts.tolist()})))
+        raise UsageError(
+            "train.augment.compose puts together two or more classes of equally many images, and this batch has "
+            f"{len(counts)} of {has} images. Delete that key, or take the sampler 'episodes'."
+        )
     return labels.argsort(stable=True).view(len(counts), -1)
 
 

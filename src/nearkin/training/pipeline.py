@@ -15,6 +15,7 @@ from nearkin.provenance import changed
 from nearkin.recipe import Recipe, read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.run import Run, RunFolder, load_run, read_run_recipe
+from nearkin.training.warm_start import WarmStart
 from nearkin.training.watch import Watch, watching
 from nearkin.training.work import FoldTrainer, Work
 
@@ -71,8 +72,11 @@ def resume(
         registries = load_registries(*plugins, files=plugin_files)
         recipe = read_run_recipe(folder, bundle, registries)
         with watching(watch) as eyes:
+            WarmStart.of(recipe).refuse_changed(bundle.meta.get("ancestors", {}))
             work = Work.prepare(recipe, registries, eyes, folds)
-            _refuse_other_circumstances(folder, bundle.meta, work.facts(), eyes)
+            other = _refuse_other_circumstances(folder, bundle.meta, work.facts())
+            if work.accelerator.is_main_process:
+                _note_other_circumstances(folder, bundle.meta, other, eyes)
             work.run(folder)
     return load_run(folder.path, plugins=plugins, plugin_files=plugin_files)
 
@@ -85,16 +89,26 @@ def _shared_folder(accelerator: Accelerator, runs: Path, name: str) -> RunFolder
     return RunFolder(told[0])
 
 
-def _refuse_other_circumstances(
-    folder: RunFolder, was: Mapping[str, Any], now: Mapping[str, Any], watch: Watch
-) -> None:
-    """A resumed run must see the same images; other versions are only told."""
+def _refuse_other_circumstances(folder: RunFolder, was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A resumed run sees the same images, in batches that follow each other; what else is other now is given back."""
     if was["data"] != now["data"]:
         raise DataError(
             f"{folder.path}: the images changed since this run began (their fingerprint differs). "
             "Put them back, or train anew."
         )
-    for name in changed(was, now):
-        watch.message(
-            f"{name} changed since this run began, so its weights will not be the same to the bit: {now[name]}"
+    if was.get("processes", now["processes"]) != now["processes"]:
+        raise UsageError(
+            f"{folder.path}: processes: {was['processes']} began this run, and there are {now['processes']} now, which "
+            "count steps and batches otherwise. Resume it with as many as before, or train anew."
         )
+    return {name: now[name] for name in changed(was, now)}
+
+
+def _note_other_circumstances(
+    folder: RunFolder, was: Mapping[str, Any], other: Mapping[str, Any], watch: Watch
+) -> None:
+    """Told now, and kept in the manifest beside those that the run began with."""
+    for name, value in other.items():
+        watch.message(f"{name} changed since this run began, so its weights will not be the same to the bit: {value}")
+    if other:
+        folder.mark(was["state"], resumed=[*was.get("resumed", []), dict(other)])
