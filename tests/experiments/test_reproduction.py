@@ -12,7 +12,7 @@ import pytest
 import nearkin
 from nearkin.cli import run as command
 from nearkin.errors import DamagedError, UsageError
-from nearkin.experiments.reproduction import apart, beside, reproduce
+from nearkin.experiments.reproduction import apart, beside, differing, reproduce
 from nearkin.files import read_bundle, save_bundle
 from nearkin.run import FORMAT, VERSION
 from nearkin.training.watch import Watch
@@ -96,6 +96,11 @@ def test_other_metrics_are_told_with_their_place_and_end_in_1(
     assert "threads differ: was 64, now" in captured.out
     assert "not reproduced within 0" in captured.err
     assert beside(nearkin.load_run(run.path), nearkin.load_run(run.path.parent / "2"), 0.3)["reproduced"]
+
+
+def test_what_was_other_for_a_part_of_the_training_is_told(run: nearkin.Run) -> None:
+    was = {**run.facts, "resumed": [{"threads": 64}]}
+    assert differing(was, run.facts) == {"resumed": {"was": [{"threads": 64}], "now": []}}
 
 
 def test_a_run_that_was_copied_elsewhere_is_reproduced_there(evaluated: nearkin.Run, tmp_path: Path) -> None:

@@ -97,7 +97,10 @@ def beside(old: Run, again: Run, tolerance: float) -> dict[str, Any]:
 def differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Circumstances that are not what they were, which may be why the numbers are not."""
     names = changed(was, now, "ancestors")
-    return {name: {"was": _other(was[name], now[name]), "now": _other(now[name], was[name])} for name in names}
+    told = {name: {"was": _other(was[name], now[name]), "now": _other(now[name], was[name])} for name in names}
+    # What was other from some step on, where a run was resumed on another machine or by other versions.
+    resumed = {"was": was.get("resumed", []), "now": now.get("resumed", [])}
+    return told if resumed["was"] == resumed["now"] else {**told, "resumed": resumed}
 
 
 def _other(one: Any, than: Any) -> Any:
