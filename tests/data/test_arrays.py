@@ -194,6 +194,22 @@ def test_the_problems_of_all_parts_are_told_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("NEARKIN_DATA" not in os.environ, reason="NEARKIN_DATA names no folder with pneumoniamnist.npz")
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.int16])
+def test_it_says_where_each_image_is_stretched_for_itself(tmp_path: Path, dtype: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 5, 5))
+    np.savez(tmp_path / "wide.npz", images=images.astype(dtype), labels=[0, 0, 1, 1])
+    (note,) = Arrays(tmp_path / "wide.npz").notes
+    assert f"images is {np.dtype(dtype)} from 0 to 25" in note
+    assert "each image goes from its own least value to its largest" in note
+
+
+@pytest.mark.parametrize("made", [lambda x: x.astype(np.uint8), lambda x: x.astype(np.uint16), lambda x: x / 255])
+def test_it_says_nothing_where_values_keep_their_meaning(tmp_path: Path, made: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 5, 5))
+    np.savez(tmp_path / "plain.npz", images=made(images), labels=[0, 0, 1, 1])
+    assert Arrays(tmp_path / "plain.npz").notes == ()
+
+
 def test_pneumoniamnist_opens_and_splits() -> None:
     options = DataOptions(source="npz", path="pneumoniamnist.npz", shots=10, select=10, calibrate=20)
     _, dataset = load_data(options, 0)

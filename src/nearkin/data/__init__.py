@@ -45,7 +45,7 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     dropped = find_leaks(source) if options.drop_leaks else ()
     kept = to_draw_from(source.items, dropped)
     seed = seed if options.seed is None else options.seed
-    dataset = replace(split_items(kept, options, seed), dropped=dropped)
+    dataset = replace(split_items(kept, options, seed), dropped=dropped, source_notes=source.notes)
     return source, leave_out(dataset, options.fold, seed) if options.fold else dataset
 
 

@@ -36,6 +36,7 @@ class Arrays:
         there = [part for part in PARTS if f"{part}images" in arrays]
         _refuse(path, [problem for part in there for problem in _problems(arrays, part)])
         self._images = [image for part in there for image in arrays[f"{part}images"]]
+        self.notes = tuple(note for part in there for note in _notes(path, f"{part}images", arrays[f"{part}images"]))
         items = [item for part in there for item in _part(path, arrays, part)]
         self.items = tuple(replace(item, place=place) for place, item in enumerate(items))
 
@@ -137,6 +138,19 @@ def _image_problems(name: str, values: NDArray[Any]) -> list[str]:
         wanted = "(images, height, width) or (images, height, width, channels)"
         problems.append(f"{name} has the shape {values.shape}, wants {wanted}.")
     return problems
+
+
+def _notes(path: Path, name: str, values: NDArray[Any]) -> list[str]:
+    """That images are brought to [0, 1] one by one, where nothing says what their values mean."""
+    if not values.size or values.dtype.kind == "b" or (values.dtype.kind == "u" and values.dtype.itemsize <= 2):
+        return []
+    low, high = values.min(), values.max()
+    if low >= 0 and high <= 1:
+        return []
+    return [
+        f"{path}: {name} is {values.dtype} from {low:g} to {high:g}, so each image goes from its own least value to "
+        "its largest. Where values mean the same in all of them, save them as uint8 or uint16, or scaled to [0, 1]."
+    ]
 
 
 def _text_problems(name: str, values: NDArray[Any], n: int) -> list[str]:

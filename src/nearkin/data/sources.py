@@ -25,6 +25,8 @@ class Source(Protocol):
     """Items, and the way to an item's pixels."""
 
     items: tuple[Item, ...]
+    notes: tuple[str, ...]
+    """What a user should hear about how its images are read."""
 
     def load(self, item: Item) -> Picture:
         """Decode one of its items; `BadImage` where that fails."""
@@ -59,6 +61,8 @@ def find_path(path: str) -> Path:
 class Files:
     """Items that are image files."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, items: tuple[Item, ...]) -> None:
         self.items = items
 
@@ -69,6 +73,8 @@ class Files:
 
 class Digits:
     """The 1,797 handwritten digits of 8x8 pixels that scikit-learn ships (UCI, Alpaydin and Kaynak 1998)."""
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         from sklearn.datasets import load_digits

@@ -37,6 +37,8 @@ class Dataset:
     """The classes of select where these are not the known ones: they train nothing."""
     dropped: tuple[str, ...] = ()
     """Keys of test images that were left out as leaks (`data.drop_leaks`)."""
+    source_notes: tuple[str, ...] = ()
+    """What the source says of how its images are read."""
 
     @property
     def unused(self) -> int:
@@ -64,9 +66,9 @@ class Dataset:
         return np.array([place[item.label] for item in self.items[split]], dtype=np.int64)
 
     def notes(self) -> list[str]:
-        """What a user should hear about items that are not used."""
+        """What a user should hear about how images are read, and about items that are not used."""
         said = [f"{n} images of {label!r}" for label, n in sorted(self.left_out.items())]
-        notes = [f"left out, neither known nor unknown: {listing(said)}."] if said else []
+        notes = [*self.source_notes, *([f"left out, neither known nor unknown: {listing(said)}."] if said else [])]
         if self.dropped:
             told = listing(self.dropped, most=50)
             notes.append(f"left out of test, as another split holds the same image ({len(self.dropped)}): {told}.")
