@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -137,7 +139,11 @@ def test_a_turn_named_twice_is_refused() -> None:
 def test_a_saved_model_looks_at_images_as_it_did(join: str, rotations: tuple[int, ...]) -> None:
     options = {"views": 3, "warp": WARP, "join": join, "rotations": rotations}
     before = model(EmbedOptions.model_validate(options), seed=7)
-    after = load_model(before.files(), REGISTRIES, "here")
+    files = before.files()
+    after = load_model(files, REGISTRIES, "here")
+    # Who lacks turns writes what could be read before there were any.
+    description = json.loads(files["model.json"])
+    assert (description["version"], "rotations" in description["embed"]) == ((6, True) if rotations else (3, False))
     assert after.blueprint.embed == before.blueprint.embed
     np.testing.assert_array_equal(after.embed_tensor(IMAGES), before.embed_tensor(IMAGES))
 

@@ -66,7 +66,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
         "backbone": backbones[0] if len(backbones) == 1 else backbones,
         "method": _plain(blueprint.method),
         "loss": _plain(blueprint.loss) if blueprint.loss else None,
-        "embed": blueprint.embed.model_dump(mode="json"),
+        "embed": blueprint.embed.model_dump(mode="json", exclude=None if blueprint.embed.rotations else {"rotations"}),
         **blueprint.preparation.plain(),
         **({"space": SPACE.dump_python(blueprint.space, mode="json")} if blueprint.space else {}),
         **({"rotation": blueprint.rotation} if blueprint.rotation else {}),

@@ -29,10 +29,10 @@ from nearkin.rotation import RotationTask
 from nearkin.spaces import OutlierSpace
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-VERSION, WITH_SPACE, SIDE_BY_SIDE = 3, 4, 5
-"""5 has several backbones; 4 a space of its own for the outlier score, or a second task; 3 says how images are
-prepared, before it none; 2 how they are embedded, before it each once."""
-READABLE = (1, 2, 3, 4, 5)
+VERSION, WITH_SPACE, SIDE_BY_SIDE, TURNED = 3, 4, 5, 6
+"""6 has looks that are turned; 5 several backbones; 4 a space of its own for the outlier score, or a second task; 3 says
+how images are prepared, before it none; 2 how they are embedded, before it each once."""
+READABLE = (1, 2, 3, 4, 5, 6)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
 
@@ -207,6 +207,8 @@ class Model(nn.Module):
     @property
     def _format_version(self) -> int:
         """The earliest format that can say what this model has, so that who lacks the new keeps the old bytes."""
+        if self.blueprint.embed.rotations:
+            return TURNED
         if len(self.blueprint.backbones) > 1:
             return SIDE_BY_SIDE
         return WITH_SPACE if self.space or self.rotation else VERSION
