@@ -30,8 +30,8 @@ from nearkin.spaces import OutlierSpace
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 VERSION, WITH_SPACE, SIDE_BY_SIDE, TURNED = 3, 4, 5, 6
-"""6 has looks that are turned; 5 several backbones; 4 a space of its own for the outlier score, or a second task; 3 says
-how images are prepared, before it none; 2 how they are embedded, before it each once."""
+"""6 has looks that are turned; 5 several backbones; 4 a space of its own for the outlier score, or a second task; 3
+says how images are prepared, before it none; 2 how they are embedded, before it each once."""
 READABLE = (1, 2, 3, 4, 5, 6)
 EMBED_BATCH = 64
 """Images at a time: large enough to keep two cores busy, small enough for any memory."""
