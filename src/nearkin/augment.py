@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -73,6 +73,16 @@ def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 def _uniform(*shape: int, generator: torch.Generator | None = None) -> Tensor:
     """In [-1, 1)."""
     return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def oblong_problem(key: str, size: tuple[int, int], quarter_turns: Iterable[int]) -> str:
+    """What is wrong with quarter turns of images of (height, width), or nothing."""
+    if size[0] == size[1] or not any(turns % 2 for turns in quarter_turns):
+        return ""
+    return (
+        f"{key}: quarter turns need square images, and the backbone takes {size[0]} x {size[1]}. "
+        "Turn by 180 alone, or give the backbone a square input."
+    )
 
 
 def turned(images: Tensor, which: Tensor, variants: Sequence[Variant]) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nearkin.augment import draw_grids, warp
+from nearkin.augment import draw_grids, oblong_problem, warp
 from nearkin.contracts import InputSpec, Method, Metric
 from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions
@@ -29,13 +29,11 @@ class Looks:
 
     def __init__(self, options: EmbedOptions, spec: InputSpec, seed: int) -> None:
         self.options = options
-        self.size = high, wide = spec.size
+        self.size = spec.size
         self.seed = seed
-        if high != wide and {90, 270}.intersection(options.rotations):
-            raise UsageError(
-                f"embed.rotations: quarter turns need square images, and the backbone takes {high} x {wide}. "
-                "Turn by 180 alone, or give the backbone a square input."
-            )
+        self.turns = tuple(degrees // 90 for degrees in options.rotations)
+        if problem := oblong_problem("embed.rotations", spec.size, self.turns):
+            raise UsageError(problem)
 
     @cached_property
     def grids(self) -> Sequence[Tensor]:
@@ -54,7 +52,7 @@ class Looks:
     @property
     def side_by_side(self) -> int:
         """How many embeddings of the backbone one of the model's is made of."""
-        return (self.options.views if self.options.join == "concat" else 1) * (1 + len(self.options.rotations))
+        return (self.options.views if self.options.join == "concat" else 1) * (1 + len(self.turns))
 
     def joined(self, looks: Sequence[Sequence[Tensor]], method: Method) -> Tensor:
         """(n, d) of each turn of each look, from the backbone -> (n, d * side_by_side), as `method` compares them."""
@@ -64,8 +62,7 @@ class Looks:
         return concatenated(turns, method.metric)
 
     def _with_turns(self, images: Tensor) -> tuple[Tensor, ...]:
-        turns = (degrees // 90 for degrees in self.options.rotations)
-        return images, *(torch.rot90(images, turn, dims=(2, 3)) for turn in turns)
+        return images, *(torch.rot90(images, turn, dims=(2, 3)) for turn in self.turns)
 
 
 def concatenated(parts: Sequence[Tensor], metric: Metric) -> Tensor:

@@ -252,6 +252,7 @@ class _Visit:
             uses_loss: bool = False,
             metrics: Sequence[Metric] = (),
         ) -> None:
+            """One component; what is wrong with it is told when the plugin has registered all."""
             made = Component(
                 kind,
                 name,

@@ -20,44 +20,37 @@ def load_once(load: Callable[[Room], ImageStore], *, folder: Path, first: bool, 
 
     The file in `folder`, a path that all agree on, is gone when this returns: memory that is mapped stays.
     """
-    if first:
-        store = _decode(load, folder, wait)
+    if not first:
         wait()
-    else:
-        wait()
-        store = _open(folder, wait)
-    wait()
-    if first:
-        for name in (IMAGES, NAMES):
-            (folder / name).unlink()
-        folder.rmdir()
-    return store
-
-
-def _decode(load: Callable[[Room], ImageStore], folder: Path, wait: Callable[[], None]) -> ImageStore:
+        try:
+            return _open(folder)
+        finally:
+            wait()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _decode(load, folder)
+    except BaseException:
+        (folder / FAILED).touch()
+        raise
+    finally:
+        wait()
+        wait()  # until the others have opened it, or seen that they cannot
+        for name in (IMAGES, NAMES, FAILED):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
+
+def _decode(load: Callable[[Room], ImageStore], folder: Path) -> ImageStore:
     def room(shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
         return np.lib.format.open_memmap(folder / IMAGES, "w+", np.float32, shape)
 
-    try:
-        store = load(room)
-        (folder / NAMES).write_bytes(to_json(store.names()))
-    except BaseException:
-        for name in (IMAGES, NAMES):
-            (folder / name).unlink(missing_ok=True)
-        (folder / FAILED).touch()
-        wait()
-        wait()  # until the others have seen it
-        (folder / FAILED).unlink()
-        folder.rmdir()
-        raise
+    store = load(room)
+    (folder / NAMES).write_bytes(to_json(store.names()))
     return store
 
 
-def _open(folder: Path, wait: Callable[[], None]) -> ImageStore:
+def _open(folder: Path) -> ImageStore:
     if (folder / FAILED).exists():
-        wait()
         raise DataError("the images could not be read; the machine's first process says which.")
     names = json.loads((folder / NAMES).read_bytes())
     # Copy on write: nothing is written, and torch takes it without a warning.

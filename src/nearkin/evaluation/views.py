@@ -21,7 +21,7 @@ from nearkin.index.space import Space as OutlierSpace
 from nearkin.model import build_model
 from nearkin.run import Run
 from nearkin.training.indexing import fill_index, recipe_score, recipe_space
-from nearkin.training.warm_start import WarmStart
+from nearkin.training.warm_start import WarmStart, refuse_other_bases
 from nearkin.training.watch import Watch
 
 
@@ -46,7 +46,7 @@ class Space:
 def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
     model, begun = run.model, WarmStart.of(run.recipe)
-    begun.refuse_changed(run.facts.get("ancestors", {}))
+    refuse_other_bases(run.facts.get("ancestors", {}), begun.digests)
     cache = EmbeddingCache(run.folder.embeddings, model)
     rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
     n, folds = len(run.folds), tuple(_embeds(fold, store) for fold in run.folds)

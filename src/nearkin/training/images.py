@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nearkin.augment import augment, turned
+from nearkin.augment import augment, oblong_problem, turned
 from nearkin.contracts import FloatArray, IntArray, Split
 from nearkin.data.extra import AS_IT_IS, Variant
 from nearkin.errors import DataError, listing
@@ -109,8 +109,5 @@ def refuse_held_out(train: LabelledImages, select: LabelledImages | None) -> Non
 
 def refuse_oblong(size: tuple[int, int], variants: Sequence[Variant]) -> None:
     """A quarter turn of an oblong image has another shape than the network takes."""
-    if size[0] != size[1] and any(variant.quarter_turns % 2 for variant in variants):
-        raise DataError(
-            f"data.extra_classes: quarter turns need square images, and the backbone takes {size[0]} x {size[1]}. "
-            "Turn by 180 alone, or give the backbone a square input."
-        )
+    if problem := oblong_problem("data.extra_classes", size, (variant.quarter_turns for variant in variants)):
+        raise DataError(problem)

@@ -15,7 +15,7 @@ from nearkin.provenance import changed
 from nearkin.recipe import Recipe, read_recipe
 from nearkin.recipe.shipped import find_recipe
 from nearkin.run import Run, RunFolder, load_run, read_run_recipe
-from nearkin.training.warm_start import WarmStart
+from nearkin.training.warm_start import refuse_other_bases
 from nearkin.training.watch import Watch, watching
 from nearkin.training.work import FoldTrainer, Work
 
@@ -72,7 +72,6 @@ def resume(
         registries = load_registries(*plugins, files=plugin_files)
         recipe = read_run_recipe(folder, bundle, registries)
         with watching(watch) as eyes:
-            WarmStart.of(recipe).refuse_changed(bundle.meta.get("ancestors", {}))
             work = Work.prepare(recipe, registries, eyes, folds)
             other = _refuse_other_circumstances(folder, bundle.meta, work.facts())
             if work.accelerator.is_main_process:
@@ -90,12 +89,13 @@ def _shared_folder(accelerator: Accelerator, runs: Path, name: str) -> RunFolder
 
 
 def _refuse_other_circumstances(folder: RunFolder, was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """A resumed run sees the same images, in batches that follow each other; what else is other now is given back."""
+    """A resumed run sees the same images and bases, in batches that follow each other. What else is other."""
     if was["data"] != now["data"]:
         raise DataError(
             f"{folder.path}: the images changed since this run began (their fingerprint differs). "
             "Put them back, or train anew."
         )
+    refuse_other_bases(was.get("ancestors", {}), now["ancestors"])
     if was.get("processes", now["processes"]) != now["processes"]:
         raise UsageError(
             f"{folder.path}: processes: {was['processes']} began this run, and there are {now['processes']} now, which "

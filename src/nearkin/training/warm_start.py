@@ -54,15 +54,6 @@ class WarmStart:
         """Each run that one begins with -> the hash of its weights file."""
         return {run: digest for one in self.ancestors if one for run, digest in one.digests.items()}
 
-    def refuse_changed(self, digests: Mapping[str, str]) -> None:
-        """`DamagedError` where one has other weights than a run says that it began with; older runs say nothing."""
-        changed = [run for run, digest in self.digests.items() if digests.get(run, digest) != digest]
-        if changed:
-            raise DamagedError(
-                f"backbone.init_from: {listing(changed)} has other weights now than when this run began with it. Put "
-                "those back from a copy, or train anew."
-            )
-
     def seen(self, items: Sequence[Item], store: ImageStore) -> dict[str, list[str]]:
         """What each ancestor was trained on of these items: run -> keys; runs that saw none of them are left out."""
         found = {ancestor.run: ancestor.saw(items, store) for ancestor in self.ancestors if ancestor}
@@ -177,3 +168,13 @@ def _told(
         told += f"; its classifier's layer is the projection head ({listing(ancestor.layer.classes)})"
     why = "".join(f" ({reason})" for reason in why_none)
     return told + (f"; begin anew: {listing(anew)}{why}." if anew else "; nothing begins anew.")
+
+
+def refuse_other_bases(was: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """`DamagedError` where a base has other weights than a run says that it began with; older runs say nothing."""
+    changed = [run for run, digest in now.items() if was.get(run, digest) != digest]
+    if changed:
+        raise DamagedError(
+            f"backbone.init_from: {listing(changed)} has other weights now than when this run began with it. Put "
+            "those back from a copy, or train anew."
+        )
