@@ -168,7 +168,7 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _blamed("cannot be imported:", "Mend the file; --debug shows the line"):
+        with _blamed("cannot be imported:", "Mend the file; nearkin --debug ... shows the line"):
             spec.loader.exec_module(module)
     except PluginProblem as problem:
         del sys.modules[name]

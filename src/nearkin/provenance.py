@@ -35,7 +35,7 @@ def _version(distribution: str) -> str:
 def component_facts(recipe: Recipe, registries: Registries) -> list[dict[str, str]]:
     """Which distribution each of the recipe's components came from, with its version."""
     backbones = [section.selection for section in recipe.backbones]
-    chosen = [*backbones, recipe.method, recipe.sampler, recipe.loss, recipe.score, *recipe.evaluate]
+    chosen = [*backbones, recipe.method, recipe.sampler, recipe.loss, recipe.score, recipe.engine, *recipe.evaluate]
     parts = [registries.of(c.kind).get(c.type) for c in chosen if c is not None]
     facts = {
         p.qualified + p.kind: {"kind": p.kind, "name": p.name, "from": p.distribution, "version": p.version}

@@ -119,6 +119,24 @@ def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
     assert not Path("runs").exists()
 
 
+def test_an_engine_that_cannot_hold_the_embeddings_is_told_before_training(nearkin: Shell) -> None:
+    Path("far.py").write_text(
+        "from nearkin import hookimpl\nnearkin_api = 1\n@hookimpl\ndef nearkin_engines(register):\n"
+        "    register('far', lambda options, build: None, metrics=['cosine'], summary='An engine for one metric.')\n"
+    )
+    done = nearkin("train", "tiny.yaml", "--dry-run", "--plugin", "far.py", "index.engine=far")
+    assert done.code == 2
+    assert "the engine far.py:far compares by cosine, and these embeddings are compared by l2" in done.err
+
+
+def test_what_will_be_missing_or_idle_is_told_before_training(nearkin: Shell) -> None:
+    done = nearkin("train", "tiny.yaml", "--dry-run", "train.schedule={warmup: 100}")
+    assert "train.schedule.warmup, 100 steps, is as long as the training" in done.err
+    several = ("method={type: prototypical, neighbors: 3}", "sampler={type: episodes, n_way: 2, n_shot: 2, n_query: 1}")
+    done = nearkin("train", "tiny.yaml", "--dry-run", *several, "loss=null")
+    assert "this run will have no index; its compare will answer: prototypical with several neighbors" in done.err
+
+
 def test_every_bad_image_is_listed_and_nothing_is_trained(nearkin: Shell) -> None:
     for label in "xy":
         Path("images", label).mkdir(parents=True)

@@ -86,7 +86,7 @@ r.yaml:9:3 data.shoots: unknown key. Did you mean 'shots'?
 r.yaml:10:25 backbone.wdith: unknown key. Did you mean 'width'?
 r.yaml:10:45 backbone.channels: wants 1 or 3, not the number 2.
 r.yaml:10:54 backbone.size: takes at most 2 entries, not 3.
-r.yaml:10:77 backbone.dropout: must be less than 1, not 2. (or 'auto')
+r.yaml:10:77 backbone.dropout: must be less than 1 (or 'auto'), not 2.
 r.yaml:10:87 backbone.title: wants text, not true: write "true" in quotes.
 r.yaml:11:9 method: wants a section that names a method, not the text 'twins'. Write {type: twins}.
 r.yaml:12:40 sampler.pairs: pairs must be even
@@ -125,7 +125,7 @@ def test_every_part_that_is_missing_is_told(told: Told) -> None:
         "r.yaml:1:1 name: missing, and it has no default.",
         "r.yaml:1:1 sampler: missing: name a sampler, as in sampler: {type: balanced_pairs}. "
         "There are balanced_pairs, m_per_class.",
-        "r.yaml:1:1 train: missing: a recipe needs this section.",
+        "r.yaml:1:1 train: missing: a recipe needs this section, as in train: {steps: 400}.",
     ]
 
 
@@ -162,6 +162,26 @@ def test_every_part_that_is_missing_is_told(told: Told) -> None:
         ("index: {alpha: .1}", "index: {alpha: 1}", "r.yaml:14:16 index.alpha: must be less than 1, not 1."),
         ("index: {alpha: .1}", "index: {aplha: 0.1}", "r.yaml:14:9 index.aplha: unknown key. Did you mean 'alpha'?"),
         ("index: {alpha: .1}", "index: {zzz: 1}", "r.yaml:14:9 index.zzz: unknown key. The keys here are"),
+        ("index: {alpha: .1}", "index: {engin: flat}", "r.yaml:14:9 index.engin: unknown key. Did you mean 'engine'?"),
+        (
+            "index: {alpha: .1}",
+            'index: {operating_points: {triage: 0.1, "0.2": 0.1}}',
+            "r.yaml:14:41 index.operating_points.0.2: a number is read as an alpha itself, so it names none.",
+        ),
+        ("{type: conv4, width: 32}", "{init_form: x}", "backbone.init_form: unknown key. Did you mean 'init_from'?"),
+        (
+            "{type: conv4, width: 32}",
+            "{type: conv4, init_form: x}",
+            "backbone.init_form: unknown key. Did you mean 'init_from'?",
+        ),
+        ("index: {alpha: .1}", "embed: {views: 3, warp: {}}", "r.yaml:14:19 embed.warp: changes nothing, so all views"),
+        ("unknown: rest", "extra_classes: {}", "r.yaml:7:3 data.extra_classes: makes none."),
+        (
+            "unknown: rest",
+            "extra_classes: {rotations: [90, 90]}",
+            "r.yaml:7:30 data.extra_classes.rotations: names a turn twice",
+        ),
+        ("unknown: rest", "group: x", "group is for source 'folder'; of 'digits' there are none"),
         ("  - type: clusters", "  - type: clusters\n    x: 1", "evaluate.1.x: unknown key. It takes no keys here."),
         ("{type: conv4, width: 32}", "{type: 3}", 'backbone.type: wants text, not the number 3: write "3" in quotes.'),
         ("{type: conv4, width: 32}", "{type: [a]}", "backbone.type: wants the name of a backbone, not a list."),

@@ -7,6 +7,7 @@ from typing import BinaryIO, Protocol
 
 from nearkin.contracts.components import Build, Factory
 from nearkin.contracts.types import FloatArray, IntArray, Metric, Options
+from nearkin.errors import UsageError, listing
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ class EngineChoice:
     """Those that it can compare by."""
 
     def make(self, build: Build) -> Engine:
-        """An engine that holds nothing yet, for `build.metric` and `build.embedding_dim`."""
+        """An engine that holds nothing yet, for `build.metric` and `build.embedding_dim`.
+
+        `UsageError` where it does not compare by that metric.
+        """
+        if build.metric not in self.metrics:
+            raise UsageError(
+                f"the engine {self.type} compares by {listing(self.metrics)}, and these embeddings are compared by "
+                f"{build.metric}. Take another engine (index.engine in a recipe), or a method that compares otherwise."
+            )
         engine: Engine = self.factory(self.options, build)
         return engine

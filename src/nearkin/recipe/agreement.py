@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nearkin.contracts import Component, LossOptions, StructureKind
 from nearkin.errors import listing
 from nearkin.recipe.data_options import DataOptions, is_pattern
-from nearkin.recipe.model import Selection
+from nearkin.recipe.model import EmbedOptions, Selection
 from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.recipe.train_options import TrainOptions
+from nearkin.recipe.yaml_scalars import plain_value
 from nearkin.registry import Registries
 
 
@@ -104,6 +105,31 @@ def check_compose(train: TrainOptions, sampler: Component, problems: Problems) -
             "Delete this key, or take the sampler 'episodes'.",
             at_key=True,
         )
+
+
+def check_what_is_drawn(data: DataOptions, embed: EmbedOptions, problems: Problems) -> None:
+    """Classes that would be learned twice, or not at all, and views that would all be the same."""
+    extra = data.extra_classes
+    if extra and len(set(extra.rotations)) < len(extra.rotations):
+        problems.add(("data", "extra_classes", "rotations"), "names a turn twice: name each once.")
+    if extra and not extra.rotations and not extra.mirror:
+        problems.add(
+            ("data", "extra_classes"), "makes none. Give rotations or mirror: true, or delete this key.", at_key=True
+        )
+    if embed.warp and not any(value for _, value in embed.warp):
+        problems.add(
+            ("embed", "warp"),
+            "changes nothing, so all views are one. Give degrees, scale, ..., or no views.",
+            at_key=True,
+        )
+
+
+def check_points(points: Iterable[str], problems: Problems) -> None:
+    """What is read as a number where it is asked for has to be one."""
+    for name in points:
+        if name and isinstance(plain_value(name), int | float):
+            told = "a number is read as an alpha itself, so it names none. Give it another name."
+            problems.add(("index", "operating_points", name), told, at_key=True)
 
 
 def _told(structure: StructureKind) -> str:

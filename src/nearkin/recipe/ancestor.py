@@ -17,7 +17,10 @@ RECIPE = "recipe.yaml"
 
 
 def take_init_from(section: Any, at: KeyPath, problems: Problems) -> tuple[Any, tuple[str, ...]]:
-    """The section of the backbone at `at` without `init_from`, and the runs it names; what is no text is a problem."""
+    """The section of the backbone at `at` without `init_from`, and the runs it names; what is no text is a problem.
+
+    The section is `None` where such a problem leaves nothing more to say of it.
+    """
     if not isinstance(section, dict) or KEY not in section:
         return section, ()
     rest = {key: value for key, value in section.items() if key != KEY}
@@ -28,7 +31,7 @@ def take_init_from(section: Any, at: KeyPath, problems: Problems) -> tuple[Any, 
     if wrong or twice:
         told = f"not {describe(wrong[0])}" if wrong else f"and {twice[0]!r} stands there twice"
         problems.add((*at, KEY), f"wants the folder of a run, or a list of several, {told}.")
-        return rest, ()
+        return rest if "type" in rest else None, ()
     return rest, tuple(runs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nearkin.recipe.agreement import check_head
-from nearkin.recipe.ancestor import take_init_from, with_ancestors
+from nearkin.recipe.ancestor import KEY, take_init_from, with_ancestors
 from nearkin.recipe.components import choose
 from nearkin.recipe.model import BackboneSection
 from nearkin.recipe.problems import KeyPath, Problems, dotted
@@ -37,11 +37,13 @@ def _backbone(
     said: Any, at: KeyPath, registries: Registries, problems: Problems, settled: bool
 ) -> BackboneSection | None:
     section, runs = take_init_from(said, at, problems)
+    if section is None and said is not None:
+        return None
     if runs and not settled:
         section = with_ancestors(section, runs, at, problems)
         if section is None:
             return None
-    chosen = choose("backbone", section, at, registries, problems)
+    chosen = choose("backbone", section, at, registries, problems, beside=(KEY,))
     if chosen is None or chosen.selection is None:
         return None
     if not settled:

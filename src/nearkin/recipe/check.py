@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -55,12 +55,17 @@ def _trouble(value: Any) -> str:
     return "" if value is None else f"a recipe cannot hold a Python {type(value).__name__}. {mend}."
 
 
-def check_model(model: type[Model], data: Any, path: KeyPath, problems: Problems) -> Model | None:
-    """The model's instance, or `None` and every problem, at its place. `data` is plain."""
+def check_model(
+    model: type[Model], data: Any, path: KeyPath, problems: Problems, *, beside: Sequence[str] = ()
+) -> Model | None:
+    """The model's instance, or `None` and every problem, at its place. `data` is plain.
+
+    `beside`: keys that the section may have too, which were taken out of `data`.
+    """
     try:
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        for finding in findings(error.errors(include_url=False), data, model):
+        for finding in findings(error.errors(include_url=False), data, model, beside):
             full = (*path, *finding.path)
             message = finding.message
             if finding.quotes:

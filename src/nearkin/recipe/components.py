@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe.check import check_model
 from nearkin.recipe.model import Selection
-from nearkin.recipe.plain_words import describe, in_quotes
+from nearkin.recipe.plain_words import describe, in_quotes, unknown_key
 from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.registry import PluginStatus, Registries, Registry
 
@@ -32,22 +33,30 @@ def choose(
     problems: Problems,
     *,
     options_at: KeyPath | None = None,
+    beside: Sequence[str] = (),
 ) -> Chosen | None:
-    """Read `{type: NAME, **options}` at `path`; `options_at`: where the options are written, if not there."""
-    name = _type_name(kind, data, path, registries, problems)
+    """Read `{type: NAME, **options}` at `path`; `options_at`: where the options are written, if not there.
+
+    `beside`: keys that the section may have too, which were taken out of `data`.
+    """
+    name = _type_name(kind, data, path, registries, problems, beside)
     component = _find(kind, name, (*path, "type"), registries, problems) if name is not None else None
     if name is None or component is None:
         return None
     rest = {key: value for key, value in data.items() if key != "type"}
-    options = _check_options(component, rest, path if options_at is None else options_at, problems)
+    options = _check_options(component, rest, path if options_at is None else options_at, problems, beside)
     return Chosen(component, Selection(kind, name, options) if options is not None else None)
 
 
-def _type_name(kind: Kind, data: Any, path: KeyPath, registries: Registries, problems: Problems) -> str | None:
+def _type_name(
+    kind: Kind, data: Any, path: KeyPath, registries: Registries, problems: Problems, beside: Sequence[str]
+) -> str | None:
     example = f"{{type: {next(iter(registries.of(kind).names()), 'NAME')}}}"
     if not isinstance(data, dict):
         mend = f"Write {{type: {data}}}." if isinstance(data, str) else f"Write it as in {example}."
         problems.add(path, f"wants a section that names {a(kind)}, not {describe(data)}. {mend}")
+    elif "type" not in data and (mistyped := [key for key in data if did_you_mean(key, beside)]):
+        problems.add((*path, mistyped[0]), unknown_key(mistyped[0], beside), at_key=True)
     elif "type" not in data:
         names = listing(registries.of(kind).names())
         problems.add((*path, "type"), f"missing: name {a(kind)}, as in {example}. There are {names or 'none'}.")
@@ -108,10 +117,12 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def _check_options(component: Component, data: dict[str, Any], path: KeyPath, problems: Problems) -> Options | None:
+def _check_options(
+    component: Component, data: dict[str, Any], path: KeyPath, problems: Problems, beside: Sequence[str]
+) -> Options | None:
     """The options. A plugin whose own checks break, or whose defaults cannot be written out, is told apart."""
     try:
-        options = check_model(component.options, data, path, problems)
+        options = check_model(component.options, data, path, problems, beside=beside)
     # A plugin's validators may raise anything; whichever it is, the recipe's other problems are told too.
     except Exception as error:
         message = f"{component.qualified} broke while it checked its options: {type(error).__name__}: {error}."

@@ -85,7 +85,9 @@ class DataOptions(Options):
     @model_validator(mode="after")
     def _path_where_needed(self) -> DataOptions:
         if (self.path is None) != (self.source == "digits"):
-            raise ValueError("source 'digits' takes no path" if self.path else f"source {self.source!r} needs a path")
+            raise ValueError(
+                "source 'digits' takes no path: delete it" if self.path else f"source {self.source!r} needs a path"
+            )
         return self
 
     @model_validator(mode="after")
@@ -93,7 +95,10 @@ class DataOptions(Options):
         if self.group is None:
             return self
         if self.source != "folder":
-            raise ValueError(f"group is for source 'folder'; {self.source!r} has its own way to say it")
+            own = {"manifest": "its column 'group' says it", "npz": "its array 'groups' says it"}
+            raise ValueError(
+                f"group is for source 'folder'; of {self.source!r} {own.get(self.source, 'there are none')}"
+            )
         try:
             brackets = re.compile(self.group).groups
         except re.error as error:

@@ -60,15 +60,20 @@ class Finding:
     """Whether quotes would mend it: text is wanted, and the value was read as a number, true, false or null."""
 
 
-def findings(errors: Sequence[ErrorDetails], data: Any, model: type[BaseModel]) -> Iterator[Finding]:
-    """One a place: what the branches of a union each want is told together, and only where the value goes wrong."""
+def findings(
+    errors: Sequence[ErrorDetails], data: Any, model: type[BaseModel], beside: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """One a place: what the branches of a union each want is told together, and only where the value goes wrong.
+
+    `beside`: keys of the section that its model does not know.
+    """
     of_path: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
         of_path.setdefault(_data_path(error, data), []).append(error)
     above = {path[:length] for path in of_path for length in range(len(path))}
     for path, found in of_path.items():
         if path not in above:
-            yield _finding(path, found, data, model)
+            yield _finding(path, found, data, model, beside if len(path) == 1 else ())
 
 
 def _data_path(error: ErrorDetails, data: Any) -> KeyPath:
@@ -90,21 +95,22 @@ def _has(data: Any, part: str | int) -> bool:
     return isinstance(data, dict) and part in data
 
 
-def _finding(path: KeyPath, found: list[ErrorDetails], data: Any, model: type[BaseModel]) -> Finding:
+def _finding(
+    path: KeyPath, found: list[ErrorDetails], data: Any, model: type[BaseModel], beside: Sequence[str]
+) -> Finding:
     first = found[0]
     if first["type"] in ("missing", "union_tag_not_found"):
         names = tags_at(model, path[:-1], data) if path[-1] == TAG else []
         return Finding(path, missing_part(path, names) if names else "missing, and it has no default.")
     if first["type"] == "extra_forbidden":
-        return Finding(path, unknown_key(str(path[-1]), keys_at(model, path[:-1], data)), at_key=True)
+        return Finding(path, unknown_key(str(path[-1]), [*keys_at(model, path[:-1], data), *beside]), at_key=True)
     value = value_at(data, path)
     if first["type"] == "union_tag_invalid":
         return Finding(path, unknown_part(path, value, tags_at(model, path[:-1], data)))
-    told = list(dict.fromkeys(limit for error in found if (limit := _limit(error, value))))
     wanted = list(dict.fromkeys(kind for error in found if (kind := _wanted(error))))
+    told = list(dict.fromkeys(limit for error in found if (limit := _limit(error, value, wanted))))
     if told:
-        also = f" (or {_either(wanted)})" if wanted else ""
-        return Finding(path, " ".join(told) + also, at_key=isinstance(value, dict))
+        return Finding(path, " ".join(told), at_key=isinstance(value, dict))
     allowed = annotations_at(model, path, data)
     if path and isinstance(path[-1], str) and any(NoneType in get_args(kind) for kind in allowed):
         wanted.append("null")
@@ -127,8 +133,8 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
     return f"unknown key.{glued or did_you_mean(key, valid) or there_are}"
 
 
-def _limit(error: ErrorDetails, value: Any) -> str:
-    """What a validator or a limit says; nothing where the value is of a wrong kind."""
+def _limit(error: ErrorDetails, value: Any, instead: Sequence[str]) -> str:
+    """What a validator or a limit says; nothing where the value is of a wrong kind; `instead`: what else would do."""
     context = error.get("ctx", {})
     if error["type"] in ("value_error", "assertion_error"):
         return str(context.get("error") or "this value cannot be.")
@@ -136,7 +142,8 @@ def _limit(error: ErrorDetails, value: Any) -> str:
         have = len(value) if isinstance(value, str | list | dict) and "length" in _LIMITS[error["type"]] else value
         shown = describe(have) if isinstance(have, str) else f"{have}"
         limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
-        return f"{_LIMITS[error['type']].format(**limits)}, not {shown}."
+        also = f" (or {_either(instead)})" if instead else ""
+        return f"{_LIMITS[error['type']].format(**limits)}{also}, not {shown}."
     if _wanted(error):
         return ""
     return f"{error['msg'].replace('Input should be', 'must be').rstrip('.')}, not {describe(value)}."

@@ -17,8 +17,10 @@ from nearkin.recipe.agreement import (
     check_loss,
     check_loss_rate,
     check_mining,
+    check_points,
     check_structure,
     check_target,
+    check_what_is_drawn,
 )
 from nearkin.recipe.backbones import read_backbones
 from nearkin.recipe.check import check_model, plain_data
@@ -60,6 +62,10 @@ class Head(Options):
     """Names the run's folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """All randomness follows from it."""
+
+
+EXAMPLES = {"data": "{source: folder, path: images, shots: 10}", "train": "{steps: 400}"}
+"""Of the sections that every recipe has."""
 
 
 def read_recipe(path: Path | str, registries: Registries, overrides: Overrides = ()) -> Recipe:
@@ -122,7 +128,7 @@ class _Reader:
         head = check_model(Head, top, (), self.problems)
         data, train = self._section("data", DataOptions), self._section("train", TrainOptions)
         engine, rest = read_engine(self.data.get("index", {}), self.registries, self.problems)
-        index = check_model(IndexOptions, rest, ("index",), self.problems)
+        index = check_model(IndexOptions, rest, ("index",), self.problems, beside=("engine",))
         embed = self._section("embed", EmbedOptions) if "embed" in self.data else EmbedOptions()
         unknown = self._unknown()
         score, index = read_score(self.data.get("unknown"), index, self.registries, self.problems)
@@ -135,6 +141,10 @@ class _Reader:
             self._check_agreement(data, method, sampler, loss)
             if data and train:
                 check_target(data, train, self.problems)
+            if data and embed:
+                check_what_is_drawn(data, embed, self.problems)
+            if index:
+                check_points(index.operating_points, self.problems)
             if train and sampler:
                 check_compose(train, sampler.component, self.problems)
             if train and (not self._has_loss or _selection(loss)):
@@ -171,7 +181,7 @@ class _Reader:
 
     def _section(self, key: str, model: type[Section]) -> Section | None:
         if key not in self.data:
-            self.problems.add((key,), "missing: a recipe needs this section.")
+            self.problems.add((key,), f"missing: a recipe needs this section, as in {key}: {EXAMPLES[key]}.")
             return None
         return check_model(model, self.data[key], (key,), self.problems)
 

@@ -9,7 +9,7 @@ from typing import Any
 from nearkin.contracts import Build, Embedded, EngineChoice, ScoreChoice, Way
 from nearkin.data import Dataset, ImageStore, Item
 from nearkin.embeddings import EmbeddingCache
-from nearkin.errors import listing
+from nearkin.errors import UsageError, listing
 from nearkin.index import Index
 from nearkin.index.calibration import groups_needed
 from nearkin.index.space import Space
@@ -50,6 +50,18 @@ def build_index(
 def recipe_engine(recipe: Recipe, registries: Registries) -> EngineChoice:
     """The recipe's engine."""
     return engine_of(registries, recipe.engine.type, recipe.engine.options.model_dump(mode="json", by_alias=True))
+
+
+def refuse_unfit_engine(recipe: Recipe, registries: Registries, model: Model) -> None:
+    """`UsageError` before the training, not after it, where the engine could not hold this model's embeddings."""
+    choice = recipe_engine(recipe, registries)
+    engine = choice.make(Build(seed=0, metric=model.method.metric, embedding_dim=model.embedding_dim))
+    on_references = recipe.unknown.way == "leave_one_group_out" and isinstance(recipe.unknown.space, EmbeddingSpace)
+    if on_references and not engine.exact:
+        raise UsageError(
+            f"unknown.way 'leave_one_group_out' needs an exact engine, and {choice.type} with these options is none. "
+            "Take another index.engine, or way held_out."
+        )
 
 
 def recipe_score(recipe: Recipe, registries: Registries) -> ScoreChoice:

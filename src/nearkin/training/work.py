@@ -32,7 +32,7 @@ from nearkin.run import RunFolder
 from nearkin.training.checks import BatchCheck, check_embedding
 from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.images import LabelledImages, refuse_oblong
-from nearkin.training.indexing import build_index, uncalibrated_notes
+from nearkin.training.indexing import build_index, refuse_unfit_engine, uncalibrated_notes
 from nearkin.training.kornia_layers import kornia_layers
 from nearkin.training.selection import refuse_unjudgeable
 from nearkin.training.trainer import Outcome, Trainer
@@ -83,6 +83,8 @@ class Work:
             refuse_unjudgeable(dataset.codes("select"))
         training = TrainingClasses.of(dataset.classes, dataset.codes("train"), recipe.data.extra_classes)
         model = build_model(Blueprint.of(recipe, training.names), registries)
+        if not model.no_index:
+            refuse_unfit_engine(recipe, registries, model)
         refuse_oblong(model.input.size, training.variants)
         if recipe.train.augment:
             kornia_layers(recipe.train.augment.kornia, model.input)
@@ -97,6 +99,7 @@ class Work:
         warm_start = WarmStart.of(recipe)
         warm_start.refuse_seen(dataset, store)
         notes += warm_start.give(model)
+        notes += _forewarnings(recipe, model)
         check_embedding(model, store.images(dataset.items["train"][:2]), registries)
         for note in notes:
             watch.message(note)
@@ -198,6 +201,19 @@ class Work:
         per_epoch = self.sampler.steps_per_epoch / self.accelerator.num_processes  # each takes batches of its own
         folder.finish(self.model.files(), **ending_facts(outcome, target, per_epoch))
         self.watch.message(told(outcome, target, per_epoch))
+
+
+def _forewarnings(recipe: Recipe, model: Model) -> list[str]:
+    """What a user should hear before training, not after."""
+    notes, warmup = [], recipe.train.schedule.warmup
+    if recipe.train.steps and warmup >= recipe.train.steps:
+        notes.append(
+            f"train.schedule.warmup, {warmup} steps, is as long as the training: the learning rate never reaches "
+            "that of train.optimizer."
+        )
+    if model.no_index:
+        notes.append(f"this run will have no index; its compare will answer: {model.no_index}")
+    return notes
 
 
 def _shared_store(accelerator: Accelerator, load: Callable[..., ImageStore]) -> ImageStore:
