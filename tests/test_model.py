@@ -12,7 +12,7 @@ import torch
 import nearkin
 from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, Register
-from nearkin.errors import DamagedError, PluginError
+from nearkin.errors import DamagedError, PluginError, UsageError
 from nearkin.files import to_json
 from nearkin.hookspecs import hookimpl
 from nearkin.model import DESCRIPTION, WEIGHTS, Model, build_model, load_model
@@ -69,6 +69,24 @@ def test_embedding_does_not_change_the_model_or_its_mode() -> None:
     model.embed_tensor(images(130))
     assert model.digest() == before
     assert model.training
+
+
+def test_an_image_embeds_the_same_in_its_callers_autocast() -> None:
+    model = build_model(blueprint(), REGISTRIES)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = model.embed_tensor(images())
+    np.testing.assert_array_equal(inside, model.embed_tensor(images()))
+
+
+def test_an_opened_model_whose_weights_were_changed_is_not_written_as_it_was() -> None:
+    model = load_model(saved(build_model(blueprint(), REGISTRIES)), REGISTRIES, "here")
+    digest = model.digest()
+    model.to(torch.float64).to(torch.float32)
+    assert model.digest() == digest
+    with torch.no_grad():
+        next(model.parameters()).mul_(2)
+    with pytest.raises(UsageError, match="not those that it was opened with"):
+        model.files()
 
 
 def test_an_image_embeds_the_same_alone_or_among_others() -> None:

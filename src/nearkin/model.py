@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
 
@@ -19,10 +18,11 @@ from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, 
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
-from nearkin.errors import DamagedError, DataError, listing
+from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks
 from nearkin.making import make, make_backbone
+from nearkin.modes import evaluating, seeded
 from nearkin.parsing import bounded_tensors
 from nearkin.registry import Registries
 from nearkin.rotation import RotationTask
@@ -119,12 +119,11 @@ class Model(nn.Module):
         return Embedded(vectors, space=space)
 
     def _in_chunks(self, images: FloatArray, embed: Callable[[Tensor], tuple[Tensor, ...]]) -> list[FloatArray]:
-        training = self.training
-        self.eval()
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
-        made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
-        self.train(training)
+        # An index holds one precision's embeddings, whatever its caller does beside.
+        with evaluating(self), torch.autocast(device.type, enabled=False):
+            made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
         columns = (torch.cat([part.cpu() for part in parts]) for parts in zip(*made, strict=True))
         return [cast(FloatArray, column.numpy().astype(np.float32, copy=False)) for column in columns]
 
@@ -190,6 +189,7 @@ class Model(nn.Module):
     def files(self) -> dict[str, bytes]:
         """The model as the run folder and a saved index hold it."""
         if self.saved:
+            self._refuse_changed()
             return dict(self.saved)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         description = {
@@ -203,6 +203,17 @@ class Model(nn.Module):
             "trained_groups": sorted(self.trained_groups),
         }
         return {WEIGHTS: save(weights), DESCRIPTION: to_json(description)}
+
+    def _refuse_changed(self) -> None:
+        """`UsageError` where its weights are not those of its files: what was embedded before is not of them."""
+        now, then = self.state_dict(), load(self.saved[WEIGHTS])
+        other = [name for name, was in then.items() if not torch.equal(now[name].detach().cpu(), was)]
+        if other:
+            raise UsageError(
+                f"the weights of this model are not those that it was opened with ({listing(other)}), so neither "
+                "its run nor its index is of it. Open the run again; to go on from a run's weights, train with "
+                "backbone.init_from."
+            )
 
     @property
     def _format_version(self) -> int:
@@ -234,14 +245,6 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
     if model.no_index:
         blueprint.refuse_what_needs_an_index(model.no_index)
     return model
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """torch's global generators seeded inside, restored outside."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
 
 
 def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -> Model:

@@ -129,3 +129,14 @@ def test_without_onnx_the_extra_is_named(small: nearkin.Run, tmp_path: Path, mon
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PluginError, match=r"nearkin\[onnx\]"):
         export_onnx(small, tmp_path / "model.onnx")
+
+
+def test_a_model_left_in_training_mode_is_exported_as_it_embeds(small: nearkin.Run, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in small.model.state_dict().items()}
+    small.model.train()
+    export_torch(small, tmp_path / "model.pt2")
+    assert small.model.training
+    small.model.eval()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in small.model.state_dict().items())
+    theirs = torch.export.load(tmp_path / "model.pt2").module()(torch.from_numpy(images(small, 3))).detach().numpy()
+    np.testing.assert_allclose(theirs, small.model.embed_tensor(images(small, 3)), atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ class Hub:
 
     def upload_folder(self, **asked: Any) -> str:
         self.asked.append(asked)
-        shutil.copytree(asked["folder_path"], self.folder)
+        for path in [one for one in self.folder.rglob("*") if one.is_file()]:  # as the Hub does, in one commit
+            if any(fnmatch(str(path.relative_to(self.folder)), pattern) for pattern in asked["delete_patterns"]):
+                path.unlink()
+        shutil.copytree(asked["folder_path"], self.folder, dirs_exist_ok=True)
         return f"hub/{asked['repo_id']}"
 
     def snapshot_download(self, **asked: Any) -> str:
@@ -75,6 +79,18 @@ def test_what_only_this_machine_needs_stays(run: nearkin.Run, tmp_path: Path) ->
     assert not (tmp_path / "hub" / "checkpoints").exists()
     assert not (tmp_path / "hub" / "embeddings").exists()
     assert not list((tmp_path / "hub").rglob("*.lock"))
+
+
+def test_what_an_earlier_push_said_of_images_is_gone_after_another(run: nearkin.Run, tmp_path: Path) -> None:
+    hub = Hub(tmp_path / "hub")
+    push(run, "me/tiny", api=hub)
+    (tmp_path / "hub" / "NOTES.md").write_text("mine")
+    with nearkin.edit_index(run.path) as index:
+        index.remove(labels=index.labels[0])
+    push(nearkin.load_run(run.path), "me/tiny", api=hub)
+    held = {path.name for path in (tmp_path / "hub" / "index").iterdir()}
+    assert held == {path.name for path in (run.path / "index").iterdir() if path.suffix != ".lock"}
+    assert (tmp_path / "hub" / "NOTES.md").read_text() == "mine"
 
 
 def test_what_was_changed_on_the_way_is_refused(run: nearkin.Run, tmp_path: Path) -> None:

@@ -114,3 +114,18 @@ def test_no_queries_have_no_load(make: Callable[..., Index]) -> None:
     load = make().alpha_table(np.zeros((0, 3), np.float32))[0].load
     assert load is not None
     assert (load.asked, load.share, load.flagged) == (0, 0.0, 0.0)
+
+
+def test_the_load_is_that_of_the_answers_where_classes_have_unlike_numbers_of_items() -> None:
+    # Large enough that classes are not all measured, but as far as each alpha reaches.
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 16)) * 1.5
+    codes, items = rng.integers(0, 5, 20_000), np.concatenate([np.zeros(60, int), np.repeat([1, 2, 3, 4], 6)])
+    index = Index(metric="l2", class_rule="nearest", dim=16)
+    index.add((centres[codes] + rng.normal(size=(20_000, 16))).astype(np.float32), [f"c{code}" for code in codes])
+    calibration = centres[items] + 1.7 * rng.normal(size=(len(items), 16))
+    index.calibrate(calibration.astype(np.float32), [f"c{code}" for code in items])
+    queries = (centres[rng.integers(0, 5, 100)] + 1.6 * rng.normal(size=(100, 16))).astype(np.float32)
+    for row in index.alpha_table(queries, alphas=[0.02, 0.10, 0.20]):
+        statuses = [answer.status for answer in index.query(queries, alpha=row.alpha)]
+        assert (row.load.known, row.load.unknown) == (statuses.count("known"), statuses.count("unknown"))

@@ -150,8 +150,35 @@ def test_labels_without_references_are_refused_with_the_nearest_name(draw: Draw)
     assert "'tb'" in str(error.value)
 
 
+@pytest.mark.parametrize("way", ["held_out", "leave_one_group_out"])
+def test_a_class_whose_items_turn_out_to_have_trained_or_been_reviewed_promises_nothing_more(
+    way: str, make: Callable[..., Index], draw: Draw
+) -> None:
+    def calibrated() -> tuple[Index, Any]:
+        index = make({})
+        if way == "held_out":
+            index.calibrate(draw("a", 20, 100), ["a"] * 20).calibrate(draw("b", 20, 101), ["b"] * 20)
+            return index, draw("a", 20, 100)[:1]
+        index.calibrate_on_references()
+        return index, index.references.vectors[:1]
+
+    index, item = calibrated()
+    index.remember_trained(item)
+    assert index.promise.stale == ("a",)
+    with pytest.raises(IndexCallError, match="trained"):
+        index.recalibrate()
+    for flag in ("trained", "reviewed"):
+        index, item = calibrated()
+        index.add(item, ["c"], **{flag: True})
+        assert "a" in index.promise.stale
+        assert "b" not in index.promise.stale
+    index, _ = calibrated()
+    index.remember_trained(draw("c", 1, 300), groups=["nobody's"])
+    assert index.promise.stale == ()
+
+
 def test_only_the_class_whose_references_changed_is_stale(make: Callable[..., Index], draw: Draw) -> None:
-    stale = "stale: references of this class changed since calibration"
+    stale = "stale: references of this class changed since calibration, or what may calibrate did"
     index = make()
     index.add(draw("a", 1, 50), ["a"])
     assert index.promise.uncalibrated == {"a": stale}

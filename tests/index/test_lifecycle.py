@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,27 @@ def test_a_class_under_a_new_name_keeps_its_calibration(make: Callable[..., Inde
     assert [answer.p_values["covid"] for answer in after] == [answer.p_values["a"] for answer in before]
     assert index.promise.stale == ()
     assert index.promise.groups == {"b": 20, "c": 20, "covid": 20}
+
+
+def test_a_class_of_groups_answers_the_same_under_any_name_until_it_is_calibrated_anew(
+    make: Callable[..., Index], draw: Draw, tmp_path: Path
+) -> None:
+    groups, queries = [f"p{i // 5}" for i in range(100)], draw("a", 40, 60)
+    index = make({}).calibrate(draw("a", 100, 100), ["a"] * 100, groups=groups)
+    before = [answer.p_values["a"] for answer in index.query(queries)]
+    for name in ("covid", "x", "a2"):
+        index.relabel(
+            name, labels=index.labels[[len(label) > 1 or label in "ax" for label in index.labels].index(True)]
+        )
+        index.save(tmp_path / "i")
+        index = load(tmp_path / "i")
+        assert [answer.p_values[name] for answer in index.query(queries)] == before
+        assert [answer.p_values[name] for answer in index.recalibrate().query(queries)] == before
+    anew = make({})
+    anew.relabel("a2", labels="a")
+    for one in (index, anew):
+        one.calibrate(draw("a", 100, 100), ["a2"] * 100, groups=groups)
+    assert index.query(queries) == anew.query(queries)
 
 
 def test_two_classes_made_one_are_calibrated_on_the_items_of_both_once_that_is_asked(
@@ -340,3 +362,30 @@ def test_an_index_can_be_copied_and_pickled(make: Callable[..., Index], draw: Dr
         assert again.query(queries) == index.query(queries)
         again.add(draw("a", 1, 9), ["a"])
         assert (len(again), len(index)) == (31, 30)
+
+
+def test_named_alphas_outlive_another_model(files: Path, old: Index) -> None:
+    index = plain(embed=Reader(files), operating_points={"triage": 0.05})
+    index.add(["0,0,1.txt"], ["a"])
+    index.reembed(new_model(files, operating_points={"triage": 0.3, "screening": 0.2}), root=files)
+    assert index.operating_points == {"triage": 0.05}
+
+
+def test_a_call_whose_images_were_embedded_by_the_model_before_changes_nothing(files: Path, old: Index) -> None:
+    other, reader = new_model(files), Reader(files)
+
+    def meanwhile(given: Any) -> Embedded:
+        old.reembed(other, root=files)
+        return reader(given)
+
+    images(files, "5,0,1")
+    link = old._state.model
+    for call in (
+        lambda: old.add(["5,0,1.txt"], ["a"]),
+        lambda: old.calibrate(["5,0,1.txt"], ["a"]),
+        lambda: old.remember_trained(["5,0,1.txt"]),
+    ):
+        old._state = replace(old._state, model=replace(link, embed=meanwhile))
+        with pytest.raises(IndexCallError, match="embedded anew with another model"):
+            call()
+        assert len(old) == 3

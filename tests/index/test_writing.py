@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import threading
@@ -76,6 +77,19 @@ def test_an_index_that_someone_else_changed_since_is_not_overwritten(
     mine.save(tmp_path / "y")
     mine.save(tmp_path / "y")
     assert len(load(tmp_path / "y")) == 29
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_has_not_seen_what_the_first_one_saved(
+    make: Callable[..., Index], draw: Draw, tmp_path: Path, copied: Callable[[Index], Index]
+) -> None:
+    make().save(tmp_path / "x")
+    first = load(tmp_path / "x")
+    second = copied(first)
+    first.add(draw("a", 1, 5), ["new"])
+    first.save(tmp_path / "x")
+    with pytest.raises(WorkFailed, match="changed by someone else since"):
+        second.save(tmp_path / "x")
 
 
 def test_a_folder_that_was_taken_away_is_written_anew(make: Callable[..., Index], tmp_path: Path) -> None:

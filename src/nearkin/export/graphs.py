@@ -35,12 +35,15 @@ def export_onnx(run: Run, path: Path | str) -> Path:
     _require("onnx", "onnxscript", "onnxruntime")
     import torch
 
-    network, example = _network(run.model)
-    batch = torch.export.Dim("batch", min=1)
-    program: Any = torch.onnx.export(
-        network, (example,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["images"],
-        output_names=["embeddings"], verbose=False,
-    )  # fmt: skip
+    from nearkin.modes import evaluating
+
+    with evaluating(run.model):
+        network, example = _network(run.model)
+        batch = torch.export.Dim("batch", min=1)
+        program: Any = torch.onnx.export(
+            network, (example,), dynamo=True, dynamic_shapes=({0: batch},), input_names=["images"],
+            output_names=["embeddings"], verbose=False,
+        )  # fmt: skip
     proto = program.model_proto
     proto.metadata_props.add(key=ABOUT, value=_about(run.model).decode())
     data = cast(bytes, proto.SerializeToString())
@@ -56,9 +59,12 @@ def export_torch(run: Run, path: Path | str) -> Path:
     """
     import torch
 
-    network, example = _network(run.model)
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+    from nearkin.modes import evaluating
+
+    with evaluating(run.model):
+        network, example = _network(run.model)
+        batch = torch.export.Dim("batch", min=1)
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={f"{ABOUT}.json": _about(run.model).decode()})
     buffer.seek(0)

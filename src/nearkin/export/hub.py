@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LEFT_BEHIND = ("checkpoints", "embeddings", "*.lock", "*.html")
 """What only this machine needs: checkpoints, embeddings that can be computed again, locks; and reports: they show
 images."""
+REPLACED = ("index/*", "evaluations/*", "folds/*")
+"""Whose files have names of their own each time: those of an earlier push, and what they say of images, go with it."""
 CARD = """\
 ---
 library_name: nearkin
@@ -56,6 +58,7 @@ def push(run: Run, repo: str, *, private: bool = True, token: str | None = None,
                 repo_id=repo,
                 repo_type="model",
                 folder_path=str(folder),
+                delete_patterns=list(REPLACED),
                 commit_message=f"nearkin run {run.recipe.name}",
             )
         # The client raises many kinds; all mean that it is not there, or not complete.

@@ -52,10 +52,10 @@ class AlphaRow:
 
 def alpha_table(state: State, alphas: Sequence[float], images: int, asked: Asked | None) -> list[AlphaRow]:
     """One row an alpha, in the order given, all from the same stored scores."""
-    least = float(min(alphas, default=state.settings.alpha))
-    found = evidence(asked, neighbors=1, alpha=least) if asked and len(asked.given) else None
-    loads = [None if asked is None else _load(state, float(alpha), found) for alpha in alphas]
-    return [_row(state, float(alpha), images, load) for alpha, load in zip(alphas, loads, strict=True)]
+    levels = [float(alpha) for alpha in alphas]
+    found = evidence(asked, neighbors=1, alphas=levels) if levels and asked and len(asked.given) else None
+    loads = [None if asked is None else _load(state, alpha, found) for alpha in levels]
+    return [_row(state, alpha, images, load) for alpha, load in zip(levels, loads, strict=True)]
 
 
 def _load(state: State, alpha: float, found: Evidence | None) -> ReviewLoad:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +50,13 @@ class Asked:
         return self.given.one
 
 
-def evidence(asked: Asked, *, neighbors: int, alpha: float) -> Evidence:
-    """All that a decision rests on at this alpha, or at a larger one."""
+def evidence(asked: Asked, *, neighbors: int, alphas: Sequence[float]) -> Evidence:
+    """All that a decision rests on at any of these alphas."""
     state, vectors = asked.state, asked.vectors
     references, settings = state.references, state.settings
     k = state.scorer.nearest
-    reach = None if state.searcher.looks_at_all else state.reach(alpha)
+    # A class may be calibrated at one alpha alone, so no alpha reaches as far as another in every class.
+    reach = None if state.searcher.looks_at_all else np.maximum.reduce([state.reach(alpha) for alpha in alphas])
     found = clusters.look_up(state.searcher, vectors, k=k or 1, neighbors=neighbors, reach=reach)
     named = (settings.class_rule, references, vectors, found.nearest, found.bounded, settings.metric)
     codes = clusters.name(*named)
@@ -82,7 +83,7 @@ def answer(asked: Asked, *, neighbors: int, alpha: float) -> list[Answer]:
     """An answer a query, each with so many neighbours."""
     if not len(asked.given):
         return []
-    return asked.state.judge(alpha).decide(evidence(asked, neighbors=neighbors, alpha=alpha))
+    return asked.state.judge(alpha).decide(evidence(asked, neighbors=neighbors, alphas=[alpha]))
 
 
 def within(state: State, vectors: FloatArray, radius: float) -> Iterator[tuple[Neighbor, ...]]:

@@ -20,9 +20,17 @@ class Calibrated(Questions):
 
     _engine: EngineChoice
 
-    def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any) -> T:
-        """One change at a time; readers see the state before it or after it."""
+    def _change(self, change: Callable[..., tuple[State, T]], *arguments: Any, read_by: State | None = None) -> T:
+        """One change at a time; readers see the state before it or after it.
+
+        `read_by`: the state whose model embedded what is handed in. `IndexCallError` where it is another by now.
+        """
         with self._changing:
+            if read_by is not None and self._state.model is not read_by.model:
+                raise IndexCallError(
+                    "this index was embedded anew with another model (reembed) while these images were embedded with "
+                    "the one before. Nothing was changed. Repeat the call."
+                )
             self._state, result = change(self._state, *arguments)
             return result
 
@@ -34,9 +42,10 @@ class Calibrated(Questions):
         digests: Sequence[str] | None = None,
     ) -> None:
         """Never calibrate on these: they trained the model or chose its weights, and are no references here."""
-        given = self._read(images_or_embeddings)
+        state = self._state
+        given = self._read(images_or_embeddings, state)
         named = named_texts(given, [""] * len(given), groups, None, digests)
-        self._change(lifecycle.remember_trained, given, named)
+        self._change(lifecycle.remember_trained, given, named, read_by=state)
 
     def calibrate(
         self,
@@ -54,9 +63,10 @@ class Calibrated(Questions):
         What was given of these classes before is replaced. `alpha`, or an operating point's, becomes the index's own.
         Returns self.
         """
-        given = self._read(images_or_embeddings)
+        state = self._state
+        given = self._read(images_or_embeddings, state)
         named = named_texts(given, labels, groups, sources, digests)
-        self._change(calibrating.calibrate, given, named, alpha)
+        self._change(calibrating.calibrate, given, named, alpha, read_by=state)
         return self
 
     def calibrate_on_references(

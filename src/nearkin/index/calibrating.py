@@ -12,7 +12,7 @@ import numpy as np
 from nearkin.errors import IndexCallError, listing
 from nearkin.index import folds, leaving_out
 from nearkin.index.calibration import Calibration
-from nearkin.index.independence import check_independent, check_labels
+from nearkin.index.independence import check_independent, check_labels, remembered
 from nearkin.index.inputs import Given, refuse, text_problems
 from nearkin.index.state import Fold, State
 
@@ -89,6 +89,23 @@ def recalibrate(state: State, alpha: float | str | None) -> tuple[State, None]:
     return changed.noted("recalibrate", len(scored), alpha=level), None
 
 
+def stale_where_barred(state: State) -> State:
+    """The same once what trained or was reviewed is known better: classes that it calibrates are stale.
+
+    Cross-conformal items are training images, each of them held out from the model that scores it.
+    """
+    calibration, memory, metric = state.calibration, (state.trained, state.reviewed), state.settings.metric
+    if not len(calibration) or calibration.way == "cross_conformal":
+        return state
+    if calibration.way == "leave_one_group_out":
+        references = state.references
+        wrong = np.isin(calibration.origin, references.ids[leaving_out.barred(references, memory, metric)])
+    else:
+        wrong = np.logical_or.reduce([remembered(calibration, one, metric) for one in memory])
+    labels = {calibration.labels[item] for item in np.flatnonzero(wrong).tolist()}
+    return replace(state, calibration=calibration.stale(labels)) if labels else state
+
+
 def _items_now(state: State) -> Calibration:
     """The calibration items, checked against the references as they are now."""
     calibration = state.calibration
@@ -100,7 +117,7 @@ def _items_now(state: State) -> Calibration:
         now = leaving_out.as_they_are(calibration, state.references)
         leaving_out.refuse_barred(now, state.references, (state.trained, state.reviewed), state.settings.metric)
         leaving_out.refuse_copies(now, state.scorer)
-        return replace(now, fresh=calibration.fresh, basis=calibration.basis)
+        return replace(now, fresh=calibration.fresh, basis=calibration.basis, drawn_as=calibration.drawn_as)
     check_independent(calibration, state.references, state.trained, state.reviewed, state.settings.metric)
     return calibration
 

@@ -58,6 +58,8 @@ class Calibration:
 
     space: FloatArray | None = None
     """(m, e) in the outlier score's own space, where it has one."""
+    drawn_as: Mapping[str, str] = field(default_factory=dict)
+    """A class that was given another name -> the one it was calibrated under, so that its answers stay."""
 
     def __post_init__(self) -> None:
         if len(self.origin) != len(self.labels):
@@ -92,7 +94,7 @@ class Calibration:
         units: dict[str, dict[Unit, list[int]]] = {}
         for item, (label, unit) in enumerate(zip(self.labels, found, strict=True)):
             units.setdefault(label, {}).setdefault(unit, []).append(item)
-        return {label: _one_each(label, units[label]) for label in units}
+        return {label: _one_each(self.drawn_as.get(label, label), units[label]) for label in units}
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -131,7 +133,12 @@ class Calibration:
     def relabelled(self, labels: Set[str], to: str, *, still_fresh: bool) -> Calibration:
         """The items of these labels under the label `to`; fresh where they are one class under a new name."""
         fresh = self.fresh - labels | ({to} if still_fresh and labels <= self.fresh else set())
-        return replace(self, labels=tuple(to if label in labels else label for label in self.labels), fresh=fresh)
+        drawn_as = {label: first for label, first in self.drawn_as.items() if label not in labels | {to}}
+        if still_fresh:
+            (was,) = labels
+            drawn_as[to] = self.drawn_as.get(was, was)
+        renamed = tuple(to if label in labels else label for label in self.labels)
+        return replace(self, labels=renamed, fresh=fresh, drawn_as=drawn_as)
 
     def replaced(self, new: Calibration, held: Set[str]) -> Calibration:
         """`new` in the place of what there was of its classes; the other classes stay. Not yet scored.
@@ -162,8 +169,11 @@ class Calibration:
     def joined(self, new: Calibration) -> Calibration:
         """These and more, the classes of the new ones stale."""
         texts: dict[str, Any] = {name: (*getattr(self, name), *getattr(new, name)) for name in TEXTS}
+        alone = {*self.labels} ^ {*new.labels}
+        drawn_as = {label: first for label, first in {**self.drawn_as, **new.drawn_as}.items() if label in alone}
         return replace(
             self,
+            drawn_as=drawn_as,
             vectors=np.concatenate([self.vectors, new.vectors]),
             scores=np.concatenate([self.scores, new.scores]),
             origin=np.concatenate([self.origin, new.origin]),
@@ -229,7 +239,7 @@ class Calibration:
             return f"stale: calibrated with {self.basis}, and it is {scorer.basis} now"
         if label not in self.fresh:
             whose = "references of this class" if scorer.per_class else "references"
-            return f"stale: {whose} changed since calibration"
+            return f"stale: {whose} changed since calibration, or what may calibrate did"
         needed = groups_needed(alpha)
         return f"too few: {n} of needed {needed} for alpha {alpha:g}" if n < needed else ""
 

@@ -31,7 +31,7 @@ def check_independent(
         "trained the model": named.tolist(),
         "have the embedding of an image that trained the model": (as_trained & ~same & ~named).tolist(),
         "are of a group that trained the model": [group in trained.groups for group in calibration.groups],
-        "were chosen for review, and so are not as new images are": _chosen(calibration, reviewed, metric).tolist(),
+        "were chosen for review, and so are not as new images are": remembered(calibration, reviewed, metric).tolist(),
         "are references of the index": [d in referenced for d in calibration.digests],
         "have the embedding of a reference": same.tolist(),
         "are of a group that references are of": [group in groups - trained.groups for group in calibration.groups],
@@ -46,11 +46,11 @@ def check_independent(
         raise IndexCallError("\n".join([*problems, mend]))
 
 
-def _chosen(calibration: Calibration, reviewed: Trained, metric: Metric) -> NDArray[np.bool_]:
-    """(m,) whether an item, an equal one, or one of its group was chosen for review."""
+def remembered(calibration: Calibration, memory: Trained, metric: Metric) -> NDArray[np.bool_]:
+    """(m,) whether an item, an equal one, or one of its group is remembered."""
     pairs = zip(calibration.digests, calibration.groups, strict=True)
-    chosen = np.array([d in reviewed.digests or group in reviewed.groups for d, group in pairs], dtype=bool)
-    return chosen | same_images(calibration.vectors, calibration.bare, reviewed.vectors, reviewed.bare, metric)
+    named = np.array([d in memory.digests or group in memory.groups for d, group in pairs], dtype=bool)
+    return named | same_images(calibration.vectors, calibration.bare, memory.vectors, memory.bare, metric)
 
 
 def check_labels(calibration: Calibration, references: References) -> None:

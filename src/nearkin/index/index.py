@@ -83,7 +83,8 @@ class Index(Calibrated):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_changing"}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_changing"}
+        return kept | {"_seen": dict(self._seen)}  # what a copy saw must not grow with the saves of another
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept, _changing=threading.RLock())
@@ -108,9 +109,10 @@ class Index(Calibrated):
         given. `trained`: whether they trained the model. `reviewed`: whether people chose them to look at: such
         images, and their groups, never calibrate. The classes they join must be calibrated again.
         """
-        given = self._read(images_or_embeddings)
+        state = self._state
+        given = self._read(images_or_embeddings, state)
         named = named_texts(given, labels, groups, sources, digests)
-        return self._change(lifecycle.add, given, named, ids, trained, reviewed)
+        return self._change(lifecycle.add, given, named, ids, trained, reviewed, read_by=state)
 
     def remove(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 
 from nearkin.contracts import IntArray
 from nearkin.errors import IndexCallError, listing
+from nearkin.index.calibrating import stale_where_barred
 from nearkin.index.inputs import Given, flags, is_whole, label_problems, refuse, text_problems, vector_problems
 from nearkin.index.references import References
 from nearkin.index.state import State
@@ -37,6 +38,8 @@ def add(
     )
     remembered = _remember_reviewed(_remember_new(state, references, new_ids), given, named, reviewed)
     changed = remembered.with_references(references, np.array(new_ids, dtype=np.int64), named["labels"])
+    if remembered is not state:
+        changed = stale_where_barred(changed)
     return changed.noted("add", len(new_ids), named["labels"]), new_ids
 
 
@@ -118,4 +121,4 @@ def remember_trained(state: State, given: Given, named: Mapping[str, Any]) -> tu
         + [problem for name in ("groups", "digests") for problem in text_problems(name, named[name], len(given))]
     )
     trained = state.trained.joined(given.vectors, named["digests"], named["groups"])
-    return replace(state, trained=trained).noted("remember_trained", len(given)), None
+    return stale_where_barred(replace(state, trained=trained)).noted("remember_trained", len(given)), None

@@ -143,13 +143,13 @@ class Questions:
         state.require_references()
         part = state if where is None else state.part(where)
         if not scored:
-            return Asked.unscored(part, self._read(images_or_embeddings))
+            return Asked.unscored(part, self._read(images_or_embeddings, state))
         if state.folds:
             return Asked.of(part, *read_for_each(state, images_or_embeddings, self.on_embed))
-        return Asked.of(part, self._read(images_or_embeddings))
+        return Asked.of(part, self._read(images_or_embeddings, state))
 
-    def _read(self, images_or_embeddings: Any) -> Given:
-        state = self._state
+    def _read(self, images_or_embeddings: Any, state: State) -> Given:
+        """As this state's model embeds; `self._state` may be another's by the time that it is done."""
         given = read(images_or_embeddings, state.settings.dim, state.model.embed, self.on_embed)
         return replace(given, space=None) if given.space is not None and not state.settings.space else given
 

@@ -88,7 +88,8 @@ def _refuse(names: Sequence[str], wrong: Sequence[bool], what: str, mend: str) -
 
 
 def _embedded_anew(state: State, target: State, engine: Engine, items: Calibration, made: Given) -> State:
-    settings = replace(target.settings, alpha=state.settings.alpha, score=state.settings.score)
+    kept = {name: getattr(state.settings, name) for name in ("alpha", "operating_points", "score")}
+    settings = replace(target.settings, **kept)
     space = made.space if settings.space else None
     refuse(settings.problems(replace(made, space=space)))
     vectors, digests, n = made.vectors, made.digests, len(state.references)

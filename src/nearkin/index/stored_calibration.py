@@ -32,9 +32,10 @@ def write_calibration(calibration: Calibration) -> dict[str, bytes]:
     names = ("vectors", "scores", "origin", *(() if calibration.space is None else ("space",)))
     tensors = {name: getattr(calibration, name) for name in names}
     said = {name: getattr(calibration, name) for name in (*TEXTS, "way", "basis")}
+    renamed = {"drawn_as": dict(calibration.drawn_as)} if calibration.drawn_as else {}
     return {
         CALIBRATION: save(tensors),
-        CALIBRATION_TEXTS: to_json(said | {"fresh": sorted(calibration.fresh)}),
+        CALIBRATION_TEXTS: to_json(said | {"fresh": sorted(calibration.fresh)} | renamed),
     }
 
 
@@ -58,9 +59,10 @@ def read_calibration(
         if not fresh <= {*references.classes} & {*texts["labels"]}:
             raise ValueError("it calls classes calibrated that cannot be.")
         _check_origin(way, origin, np.array([label in fresh for label in texts["labels"]], dtype=bool), references)
-        basis = str(said.get("basis", settings.said_score))
+        basis, drawn_as = str(said.get("basis", settings.said_score)), said.get("drawn_as", {})
+        refuse(text_problems("drawn_as", [*drawn_as, *drawn_as.values()], 2 * len(drawn_as)))
     made: dict[str, Any] = {"scores": scores, "origin": origin, "way": way, "fresh": fresh, "basis": basis, **texts}
-    return Calibration(vectors=vectors, space=space, **made)
+    return Calibration(vectors=vectors, space=space, drawn_as=drawn_as, **made)
 
 
 def _check_origin(way: Any, origin: IntArray, is_fresh: Any, references: References) -> None:

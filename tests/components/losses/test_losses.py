@@ -19,7 +19,7 @@ from nearkin.components.losses.part_notes import PARTS
 from nearkin.components.losses.tables import tables
 from nearkin.contracts import Build, LossOptions
 from nearkin.errors import UsageError, WorkFailed
-from nearkin.model import seeded
+from nearkin.modes import seeded
 from nearkin.training.selection import pair_auc
 from tests.components.losses import library
 from tests.components.losses.library import CLASSES, DIMS, DRAWS, LABELS, STRUCTURES, embeddings
