@@ -22,6 +22,7 @@ from nearkin import load_registries
 from nearkin.cli import run as run_command
 from nearkin.cli.app import app
 from nearkin.hookspecs import HOOK_OF_KIND
+from nearkin.recipe.read import KEYS
 from tests.conftest import write_soaked
 
 ROOT = Path(__file__).parents[1]
@@ -172,6 +173,46 @@ def test_every_key_of_a_recipe_has_a_meaning_and_every_section_a_table() -> None
         assert not silent, name
         sections |= set(options.model_json_schema().get("$defs", {}))
     assert sections - said_elsewhere <= {options.__name__ for options in generate.SECTIONS.values()}
+
+
+def test_every_top_level_key_and_every_section_of_a_component_has_its_place() -> None:
+    lines = list(imported(DOCS / "generate.py").recipe_lines())
+    head = lines[lines.index("### The recipe") : lines.index("### data")]
+    assert [line.split("`")[1] for line in head if line.startswith("| `")] == list(KEYS)
+    for key in ("init_from", "engine", "score"):
+        assert any(line.startswith(f"| `{key}` |") for line in lines), key
+    losses = "\n".join(imported(DOCS / "generate.py").loss_lines())
+    assert losses.count("**`memory`**, a section of `angular`, ") == 1
+    assert "| `size` | whole number of at least 1 | `1024` |" in losses
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "number in (0, 1)"),
+        ({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, "number in [0, 1)"),
+        ({"type": "number", "exclusiveMinimum": 0}, "number above 0"),
+        ({"type": "number", "maximum": -2}, "number of at most -2"),
+        ({"type": "integer", "minimum": 1, "maximum": 1000}, "whole number from 1 to 1000"),
+        ({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}, "whole number from 0 to 2^63 - 1"),
+        ({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}, "whole number of at least 1 or null"),
+        ({"type": "array", "items": {"type": "number", "minimum": 0}}, "list of numbers of at least 0"),
+        (
+            {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+            "a section of name: number of at least 0",
+        ),
+        (
+            {
+                "type": "object",
+                "additionalProperties": {"anyOf": [{"type": "integer"}, {"type": "number"}, {"type": "string"}]},
+            },
+            "a section of name: number or text",
+        ),
+    ],
+)
+def test_a_type_and_its_limits_are_said_in_plain_words(said: dict[str, Any], words: str) -> None:
+    generate = imported(DOCS / "generate.py")
+    assert generate.type_words(said, {}) == words
 
 
 def test_every_hook_is_documented() -> None:

@@ -145,7 +145,7 @@ def test_what_would_show_nothing_is_refused_by_name(image: NDArray[Any], contras
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.exposure", None)
-    with pytest.raises(PluginError, match=r"Install nearkin\[contrast\]"):
+    with pytest.raises(PluginError, match=r'pip install "nearkin\[contrast\]"'):
         with_contrast(decode(NOISE), clahe())
 
 

@@ -232,5 +232,5 @@ def test_no_patient_is_named_in_anything_that_is_said(
 def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(PluginError, match=r"nearkin\[dicom\]"):
+    with pytest.raises(PluginError, match=r'pip install "nearkin\[dicom\]"'):
         decode(path)

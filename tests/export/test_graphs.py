@@ -127,7 +127,7 @@ def test_the_command_goes_by_the_ending(small: nearkin.Run, tmp_path: Path, caps
 
 def test_without_onnx_the_extra_is_named(small: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PluginError, match=r"nearkin\[onnx\]"):
+    with pytest.raises(PluginError, match=r'pip install "nearkin\[onnx\]"'):
         export_onnx(small, tmp_path / "model.onnx")
 
 

@@ -73,7 +73,7 @@ def _equalized(picture: Picture, clahe: ClaheOptions) -> FloatArray:
     try:
         from skimage.exposure import equalize_adapthist
     except ImportError as error:
-        raise PluginError("data.contrast 'clahe' needs scikit-image. Install nearkin[contrast].") from error
+        raise PluginError('data.contrast clahe needs scikit-image: pip install "nearkin[contrast]".') from error
     height, width = picture.pixels.shape[:2]
     tile = (height // clahe.tiles, width // clahe.tiles)
     if min(tile) < SMALLEST_TILE:

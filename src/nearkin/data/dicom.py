@@ -78,7 +78,7 @@ def _pydicom() -> Any:
         import pydicom
         import pydicom.pixels
     except ImportError as error:
-        raise PluginError("a DICOM file needs pydicom. Install nearkin[dicom].") from error
+        raise PluginError('a DICOM file needs pydicom: pip install "nearkin[dicom]".') from error
     # Its warnings of malformed values would quote them, a patient's name too.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     return pydicom

@@ -146,4 +146,4 @@ def _require(*modules: str) -> None:
 
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise PluginError(f"export to ONNX needs {', '.join(missing)}. Install nearkin[onnx].")
+        raise PluginError(f'export to ONNX needs {", ".join(missing)}: pip install "nearkin[onnx]".')

@@ -121,5 +121,5 @@ def _client(token: str | None) -> Any:
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
-        raise PluginError("the Hub needs huggingface_hub. Install nearkin[hub].") from error
+        raise PluginError('the Hub needs huggingface_hub: pip install "nearkin[hub]".') from error
     return HfApi(token=token)

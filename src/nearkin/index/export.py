@@ -52,7 +52,7 @@ def _parquet(references: References, path: Path, about: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise UsageError("Parquet needs pyarrow: pip install 'nearkin[parquet]'. Or end the name in .npz.") from error
+        raise UsageError('Parquet needs pyarrow: pip install "nearkin[parquet]". Or end the name in .npz.') from error
     columns = {"vector": references.vectors} | ({} if references.space is None else {"space": references.space})
     table = pa.table(
         {

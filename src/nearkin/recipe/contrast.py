@@ -49,7 +49,7 @@ class PercentileOptions(Options):
 
 
 class ClaheOptions(Options):
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994). Needs `pip install nearkin[contrast]`."""
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994). Needs `pip install "nearkin[contrast]"`."""
 
     type: Literal["clahe"]
     clip_limit: Annotated[float, Field(gt=1, le=256)] = 2.0

@@ -59,7 +59,7 @@ class Head(Options):
     """The top-level keys that are no sections."""
 
     name: Annotated[str, Field(max_length=100), AfterValidator(_folder_name)]
-    """Names the run's folder."""
+    """Names the run's folder: letters (a-z), digits, `.`, `_` and `-`, at most 100, a letter or digit first."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """All randomness follows from it."""
 

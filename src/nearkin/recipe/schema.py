@@ -109,7 +109,7 @@ def _with_init_from(backbones: dict[str, Any]) -> dict[str, Any]:
     """A backbone may begin as another run's; then all else may be left out. Several stand side by side in a list."""
     told = "The folder of the run to begin from, or of several, for the mean of their weights."
     several = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-    run = {"init_from": {"anyOf": [{"type": ["string", "null"]}, several], "description": told}}
+    run = {"init_from": {"anyOf": [{"type": "string"}, several, {"type": "null"}], "description": told}}
     alone = {"type": "object", "properties": run, "required": ["init_from"], "not": {"required": ["type"]}}
     sections = [{**one, "properties": {**one["properties"], **run}} for one in backbones.get("oneOf", [])]
     one = {"anyOf": [{"oneOf": sections} if sections else backbones, alone]}

@@ -82,7 +82,7 @@ class AugmentOptions(WarpOptions):
     together with one of another class, side by side or overlapping, before anything is warped. For signs drawn on a
     plain ground, where few classes are known. Needs a sampler of episodes."""
     kornia: tuple[KorniaOptions, ...] = ()
-    """After the warping, in this order. Needs `pip install nearkin[augment]`."""
+    """After the warping, in this order. Needs `pip install "nearkin[augment]"`."""
 
 
 class TrainOptions(Options):

