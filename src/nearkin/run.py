@@ -242,7 +242,7 @@ def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
-    """Every run under `root`, oldest first within a name: path, recipe, date, state, headline figures."""
+    """Every run under `root`, oldest first within a name: path, recipe, date, state, figures, which are first."""
     manifests = sorted(root.glob("*/*/manifest.json"), key=lambda path: (path.parts[-3], path.parts[-2].zfill(9)))
     return [_listed(path.parent) for path in manifests]
 
@@ -255,7 +255,7 @@ def _listed(path: Path) -> dict[str, Any]:
             "recipe": path.parent.name,
             "date": meta.get("started"),
             "state": _state(RunFolder(path), meta.get("state")),
-            "figures": _headlines(RunFolder(path)),
+            **_headlines(RunFolder(path)),
         }
     except NearkinError as error:
         return {
@@ -264,6 +264,7 @@ def _listed(path: Path) -> dict[str, Any]:
             "date": None,
             "state": f"damaged: {error}",
             "figures": {},
+            "first": [],
         }
 
 
@@ -272,13 +273,15 @@ def _state(folder: RunFolder, written: Any) -> str:
     return "unfinished" if written == "training" and not folder.busy else str(written)
 
 
-def _headlines(folder: RunFolder) -> dict[str, float]:
-    """The model's own figures, without intervals."""
+def _headlines(folder: RunFolder) -> dict[str, Any]:
+    """The model's own figures, without intervals, and the names of each evaluator's first."""
     if not (folder.evaluations / "manifest.json").exists():
-        return {}
+        return {"figures": {}, "first": []}
     meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
-    headlines: dict[str, float] = meta.get("headlines", {})
-    return headlines
+    figures: dict[str, float] = meta.get("headlines", {})
+    # Evaluations did not always say which are first.
+    before = [name for name in figures if name.startswith("exam_") or name in ("cluster_accuracy", "unknown_auroc")]
+    return {"figures": figures, "first": meta.get("first", before)}
 
 
 def index_folder(path: Path | str) -> Path:

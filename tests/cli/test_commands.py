@@ -199,6 +199,33 @@ def test_evaluate_prints_figures_beside_baselines_and_keeps_them(nearkin: Shell,
     assert json.loads(listed.out)[0]["figures"]["cluster_accuracy"] > 0
 
 
+def test_runs_list_shows_the_first_figure_of_every_evaluator(nearkin: Shell, tmp_path: Path) -> None:
+    from nearkin.files import save_bundle
+    from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION
+
+    evaluators = (
+        "[{type: retrieval}, {type: verification, pairs: 20}, {type: clusters}, {type: retrieval, recall_at: [3]}]"
+    )
+    nearkin("train", "tiny.yaml", f"evaluate={evaluators}", "name=several", "train.steps=1")
+    assert nearkin("evaluate", "runs/several/1").code == 0
+    names = "retrieval#0/precision_at_1, verification_auc, cluster_accuracy, retrieval#3/precision_at_1"
+    shown = nearkin("runs", "list").out.splitlines()[1]
+    assert [part.split()[-2] for part in shown.split(", ")] == names.split(", ")
+    before = {"headlines": {"exam_5_way": 0.5, "cluster_accuracy": 0.75, "flagged_3": 0.1}}
+    folder = tmp_path / "runs/several/1/evaluations"
+    save_bundle(folder, {}, before, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)
+    assert nearkin("runs", "list").out.splitlines()[1].endswith("  cluster_accuracy 0.750, exam_5_way 0.500")
+
+
+def test_recipes_list_says_whole_sentences(nearkin: Shell) -> None:
+    about = json.loads(nearkin("recipes", "list", "--json").out)
+    assert len(about) > 15
+    assert not [name for name, sentence in about.items() if not sentence.endswith(".") or ". " in sentence]
+    assert about["cxr-adult"].endswith(
+        "prototypical networks with a linear head on the first sixteen blocks of ImageNet weights."
+    )
+
+
 def test_a_damaged_run_ends_with_4_and_names_the_file(nearkin: Shell, trained: Path, tmp_path: Path) -> None:
     import shutil
 

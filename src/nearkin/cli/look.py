@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -145,9 +146,9 @@ def recipes(*, as_json: bool) -> None:
 
 
 def _about(path: Path) -> str:
-    """The second comment line: the first is the command."""
+    """The first sentence of its comment, below the line that is the command."""
     comments = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    return comments[1] if len(comments) > 1 else ""
+    return re.split(r"(?<=\.)\s", " ".join(comments[1:]), maxsplit=1)[0]
 
 
 def show_recipe(name: str) -> None:
@@ -183,10 +184,10 @@ def runs(root: Path, *, as_json: bool) -> None:
     if not found:
         show.message(f"no runs in {root}")
         return
-    rows = [[r["path"], r["recipe"], r["date"] or "", r["state"] or "", _headline_text(r["figures"])] for r in found]
+    rows = [[r["path"], r["recipe"], r["date"] or "", r["state"] or "", _headline_text(r)] for r in found]
     show.print_table(["run", "recipe", "started", "state", "figures"], rows)
 
 
-def _headline_text(figures: dict[str, float]) -> str:
-    wanted = [name for name in figures if name.startswith("exam_") or name in ("cluster_accuracy", "unknown_auroc")]
-    return ", ".join(f"{name} {figures[name]:.3f}" for name in wanted)
+def _headline_text(run: dict[str, Any]) -> str:
+    """The first figure of each evaluator; `--json` has them all."""
+    return ", ".join(f"{name} {run['figures'][name]:.3f}" for name in run["first"])

@@ -91,16 +91,19 @@ def make_evaluators(run: Run, chosen: Sequence[Selection], seed: int) -> dict[st
 def keep(run: Run, result: dict[str, Any]) -> None:
     """Write the figures into the run, with the model's values where a list of runs finds them.
 
-    A name that two evaluators give stands there with its evaluator's.
+    A name that two evaluators give stands there with its evaluator's; `first` names each evaluator's first figure.
     """
     found = [
-        (evaluator, figure["name"], figure["value"])
+        (evaluator, figure["name"], figure["value"], place == 0)
         for evaluator, by_view in result["figures"].items()
-        for figure in by_view["model"]
+        for place, figure in enumerate(by_view["model"])
         if figure["value"] is not None
     ]
-    times = Counter(name for _, name, _ in found)
-    headlines = {name if times[name] == 1 else f"{evaluator}/{name}": value for evaluator, name, value in found}
+    times = Counter(name for _, name, _, _ in found)
+    named = [
+        (name if times[name] == 1 else f"{evaluator}/{name}", value, first) for evaluator, name, value, first in found
+    ]
+    headlines, firsts = {name: value for name, value, _ in named}, [name for name, _, first in named if first]
     files = {"figures.json": to_json(result)}
-    meta = {"headlines": headlines, "model": run.model_digest}
+    meta = {"headlines": headlines, "first": firsts, "model": run.model_digest}
     save_bundle(run.folder.evaluations, files, meta, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)
