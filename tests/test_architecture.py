@@ -49,6 +49,15 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_page_lists_the_rooms_in_the_order_that_imports_go() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = [re.findall(r"\w+", layer) for layer in config["tool"]["importlinter"]["contracts"][0]["layers"] if layer]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("```")[1]
+    listed = re.findall(r"^(\w+)", page, re.MULTILINE)
+    there = [name for layer in layers for name in layer if list((ROOT / "src/nearkin").glob(f"{name}*"))]
+    assert listed == there
+
+
 def test_there_are_plugins_to_hold_to_these_rules() -> None:
     assert CORE
     assert len(plugin_names()) >= 3
