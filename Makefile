@@ -21,7 +21,7 @@ demo: $(VENV)/installed
 	$(BIN)/python docs/demo.py
 
 test: $(VENV)/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 TIMM := .venv-timm
 test-timm:

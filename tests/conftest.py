@@ -25,6 +25,19 @@ def count(request: pytest.FixtureRequest) -> Callable[[str, int, int], int]:
     return choose
 
 
+LONGEST = (
+    "training/test_runs.py", "test_docs.py", "export/test_graphs.py", "test_shards.py", "index/test_damage.py",
+    "plugins/test_own_plugin.py", "experiments/test_sweeps.py",
+)  # fmt: skip
+"""Files that start processes or train: begun last, one of them would keep one core busy while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; all else in its order."""
+    place = {str(Path(__file__).parent / name): number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(str(item.path), len(place)))
+
+
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 SOAK_HEAD = "| claim | last held | found |\n|---|---|---|\n"
 
