@@ -168,3 +168,26 @@ def test_it_goes_through_pipelines_and_cross_validation(digits: Any) -> None:
     x, y = digits
     scores = cross_val_score(make_pipeline(StandardScaler(), IndexClassifier()), x[:300], y[:300], cv=3)
     assert scores.mean() > 0.8
+
+
+class NAType:
+    """As pandas' NA is: neither equal to itself nor not."""
+
+    def __repr__(self) -> str:
+        return "NA"
+
+    def __ne__(self, _: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), NAType()], ids=repr)
+def test_an_item_without_a_group_is_a_group_of_its_own(missing: Any, digits: Any) -> None:
+    x, y = digits
+    fitted = IndexClassifier().fit(x[:60], y[:60], groups=[missing] * 60)
+    assert set(fitted.index_.references.groups) == {""}
+    fitted.calibrate(x[60:400], y[60:400], groups=[missing] * 340)
+    counts = {str(label): int((y[60:400] == label).sum()) for label in np.unique(y[60:400])}
+    assert dict(fitted.index_.promise.groups) == counts

@@ -77,7 +77,8 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: Sequence[Any] | None = None) -> IndexClassifier:
         """Take the (n, d) embeddings as references; `groups` are what images share (the patient).
 
-        They are kept in float32: rows that differ by less than its seven digits are the same to it.
+        An item whose group is missing is a group of its own. Embeddings are kept in float32: rows that differ by less
+        than its seven digits are the same to it.
         """
         vectors, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
@@ -89,7 +90,7 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             alpha=self.alpha,
             score=self.outlier_score,
         )
-        self.index_.add(vectors, _texts(labels), groups=_texts(groups))
+        self.index_.add(vectors, _texts(labels), groups=_group_texts(groups))
         return self
 
     def calibrate(self, X: ArrayLike, y: ArrayLike, groups: Sequence[Any] | None = None) -> IndexClassifier:
@@ -98,7 +99,7 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         vectors, labels = validate_data(self, X, y, dtype=np.float32, reset=False)
         as_fitted = {label: label for label in self.classes_.tolist()}  # 0.0 is 0, as in Python
         named = [as_fitted.get(label, label) for label in labels.tolist()]
-        self.index_.calibrate(vectors, _texts(named), groups=_texts(groups))
+        self.index_.calibrate(vectors, _texts(named), groups=_group_texts(groups))
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -173,6 +174,15 @@ def _texts(values: None) -> None: ...
 def _texts(values: Iterable[Any]) -> list[str]: ...
 def _texts(values: Iterable[Any] | None) -> list[str] | None:
     return None if values is None else [str(value) for value in values]
+
+
+def _group_texts(groups: Iterable[Any] | None) -> list[str] | None:
+    """As text; of those that are missing (None, NaN, pandas' NA and NaT) each stands alone, which an empty one says."""
+    return None if groups is None else ["" if _is_missing(group) else str(group) for group in groups]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # NA is neither equal nor not
 
 
 def _others(own: int, near: tuple[Neighbor, ...]) -> tuple[Neighbor, ...]:

@@ -310,7 +310,9 @@ def test_arrays_and_pil_images_are_decoded_as_their_files_are(tmp_path: Path) ->
 
 @pytest.mark.parametrize("shape", [(9,), (9, 7, 2), (3, 9, 7), (1, 9, 7, 3)])
 def test_an_array_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    assert f"has the shape {shape}" in reason(np.zeros(shape, np.uint8))
+    said = reason(np.zeros(shape, np.uint8))
+    assert f"has the shape {shape}" in said
+    assert ("Give several images in a list" in said) == (len(shape) > 2), "a batch is no image"
 
 
 @pytest.mark.parametrize("dtype", [object, complex, "U1"])
@@ -462,3 +464,31 @@ def test_the_middle_is_kept_and_resized_as_the_spec_says(interpolation: Any, cro
     expected = np.clip(cropped.resize((28, 28), getattr(Image.Resampling, interpolation.upper())), 0, 1)
     inner = slice(2, -2)  # at the edge of a crop Pillow's filter sees no pixels outside it, ours does
     np.testing.assert_allclose(fit(pixels, spec)[0][inner, inner], expected[inner, inner], atol=1e-5)
+
+
+class Named:
+    """A path of another library's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def test_any_path_is_a_path(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(GRAY), tmp_path / "x.png")
+    assert decode(Named(path)).source == str(path)
+    assert decode(Named(path)).digest == decode(path).digest
+    assert "there is no such file" in reason(Named(tmp_path / "y.png"))
+
+
+def test_a_palette_in_memory_whose_colours_are_transparent_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
+    image.paste((200, 30, 30, 255), (4, 4, 12, 12))
+    palette = image.quantize(4, method=Image.Quantize.FASTOCTREE)
+    assert palette.palette is not None
+    assert (palette.palette.mode, palette.info) == ("RGBA", {}), "nothing but the palette says so"
+    pixels = decode(palette).pixels
+    assert (pixels[0, 0] == 1).all()
+    np.testing.assert_array_equal(pixels, decode(saved(palette, tmp_path / "x.png")).pixels)

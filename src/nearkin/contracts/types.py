@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Spelled as text, so that a plugin can import them without importing numpy.
 FloatArray: TypeAlias = "NDArray[np.float32]"
 IntArray: TypeAlias = "NDArray[np.int64]"
-ImageLike: TypeAlias = "str | Path | Image | NDArray[Any]"
+ImageLike: TypeAlias = "str | PathLike[str] | Image | NDArray[Any]"
 
 Metric: TypeAlias = Literal["l1", "l2", "cosine"]
 """`l2` is not squared; `cosine` is 1 - cos. Smaller is closer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,7 +26,6 @@ MIN_SIDE = 4
 """Pixels. Less shows nothing."""
 LUMA = (0.299, 0.587, 0.114)
 """Red, green, blue to gray (ITU-R BT.601)."""
-TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 SPAN_8, SPAN_16 = (0.0, 255.0), (0.0, 65535.0)
@@ -84,9 +84,10 @@ def decode(image: ImageLike) -> Picture:
     all lie in [0, 1], else stretched from the image's own least value to its largest. Transparency is laid on
     white; EXIF orientation is applied. Pillow reads 16-bit colour at 8 bits a channel.
     """
-    if isinstance(image, (str, Path)):
-        with _named(str(image)):
-            return _from_file(Path(image))
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(os.fsdecode(image))
+        with _named(str(path)):
+            return _from_file(path)
     if isinstance(image, Image.Image):
         with _named("image"):
             return _from_pil(image, "image")
@@ -170,7 +171,7 @@ def _check_size(width: int, height: int, source: str) -> None:
 
 def _from_8_bit(image: Image.Image) -> FloatArray:
     """Two-level, palette, gray, RGB, CMYK and the like, with or without transparency."""
-    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
+    if image.has_transparency_data:
         gray = image.mode in ("1", "L", "LA", "La")
         clear = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
@@ -231,7 +232,8 @@ def _from_array(array: NDArray[Any], source: str) -> Picture:
         array = array[:, :, 0]
     if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
         wanted = "(h, w), (h, w, 1), (h, w, 3) or (h, w, 4)"
-        raise BadImage(source, f"has the shape {array.shape}; images are {wanted}, channels last.")
+        batch = " Give several images in a list: list(x)." if array.ndim in (3, 4) or array.dtype.kind in "OU" else ""
+        raise BadImage(source, f"has the shape {array.shape}; images are {wanted}, channels last.{batch}")
     _check_size(array.shape[1], array.shape[0], source)
     if array.dtype.kind not in "biuf":
         raise BadImage(source, f"is an array of {array.dtype}; give bool, whole numbers or floats.")
