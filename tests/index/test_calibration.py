@@ -235,3 +235,8 @@ def test_a_class_that_went_keeps_its_items_for_when_it_returns(make: Callable[..
     index.add(draw("c", 10, 2), ["c"] * 10)
     assert list(index.promise.uncalibrated) == ["c"]
     assert index.recalibrate().promise.uncalibrated == {}
+
+
+def test_folds_may_come_one_by_one(make: Callable[..., Index], draw: Draw) -> None:
+    folds = [make({}).calibrate(draw("a", 5, 70 + number), ["a"] * 5) for number in range(2)]
+    assert make({}).calibrate_across(fold for fold in folds).promise.groups == {"a": 10}  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearkin.contracts import Embedded
 from nearkin.errors import IndexCallError
 from nearkin.index import Index
 
 Draw = Callable[..., Any]
+ONE = Embedded(np.zeros((1, 3), np.float32))
 
 
 def plain(**settings: Any) -> Index:
@@ -211,6 +214,14 @@ def test_half_tensors_are_taken_too(half: torch.dtype, make: Callable[..., Index
     assert index.query(list(queries)) == index.query(queries.float().numpy())
 
 
+def test_what_goes_with_embeddings_may_be_arrays(draw: Draw) -> None:
+    index, vectors = plain(), draw("a", 2, 0)
+    given_ = Embedded(vectors, digests=np.array(["d", "e"]), sources=np.array(["x", "y"]))  # type: ignore[arg-type]
+    index.add(given_, ["a", "b"])
+    assert (index.references.digests[:], index.references.sources[:]) == (("d", "e"), ("x", "y"))
+    assert index.query(given_.rows(slice(1, 2)))[0].label == "b"
+
+
 def test_images_go_through_embed_with_their_digests_and_sources(embed: Any) -> None:
     index = plain(embed=embed, trained_digests=frozenset({"digest of 0,0,1"}))
     index.add(["0,0,1", "9,9,1"], ["a", "b"])
@@ -240,6 +251,15 @@ def test_arrays_that_are_no_embeddings_are_images(image: Any, make: Callable[...
         ([np.zeros(3, np.float32), "a.png"], "both images and embeddings"),
         ([0.0, 0.0, 1.0], "numbers in a list are no embedding"),
         (np.full(3, 1e300), "row 0 of the embeddings holds NaN or infinite"),
+        ([np.zeros((2, 3)), np.zeros((5, 3))], r"of shape \(2, 3\), \(5, 3\) stands where an image is wanted"),
+        (["a.png", torch.zeros(2, 3)], "numpy.concatenate joins several"),
+        ((image for image in "ab"), r"a generator is neither .* give a list: list\(x\)"),
+        (deque(["a.png"]), r"a deque is neither .* give a list: list\(x\)"),
+        ({"a": "a.png"}, r"a dict is neither .* give a list: list\(x\.values\(\)\)"),
+        (Embedded(np.zeros((2, 3), np.float32), digests=("d",)), "Embedded.digests: 1 given for 2 rows of vectors"),
+        (Embedded(np.zeros((2, 3), np.float32), sources=("s",) * 3), "Embedded.sources: 3 given for 2 rows"),
+        (Embedded(np.zeros((2, 3), np.float32), space=np.zeros((1, 4))), "Embedded.space: 1 given for 2 rows"),
+        (Embedded(np.zeros((2, 3), np.float32), folds=(ONE,)), r"Embedded.folds\[0\]: 1 given for 2 rows"),
     ],
 )
 def test_queries_that_cannot_be_answered_are_refused(queries: Any, said: str, make: Callable[..., Index]) -> None:

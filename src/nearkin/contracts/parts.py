@@ -101,7 +101,9 @@ class Embedded:
     def rows(self, which: slice | IntArray) -> Embedded:
         """Those of a slice, or at (m,) positions."""
         chosen = range(len(self))[which] if isinstance(which, slice) else which.tolist()
-        digests, sources = (tuple(kept[row] for row in chosen) if kept else () for kept in (self.digests, self.sources))
+        digests, sources = (
+            tuple(kept[row] for row in chosen) if len(kept) else () for kept in (self.digests, self.sources)
+        )
         space = None if self.space is None else self.space[which]
         return Embedded(self.vectors[which], digests, sources, space, tuple(fold.rows(which) for fold in self.folds))
 

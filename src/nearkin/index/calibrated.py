@@ -91,6 +91,7 @@ class Calibrated(Questions):
         small-sample term: the promise says how many. `nearkin.train` does all of it where a recipe says
         `unknown: {way: cross_conformal}`. `IndexCallError` for folds that do not go together. Returns self.
         """
+        folds = list(folds)  # read twice, and an iterator gives itself once
         for fold in folds:
             if not isinstance(fold, Calibrated):
                 raise IndexCallError(f"calibrate_across: takes indexes, not {type(fold).__name__}.")

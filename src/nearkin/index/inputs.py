@@ -12,6 +12,7 @@ import numpy as np
 from nearkin.contracts import Embed, Embedded, FloatArray, IntArray, Metric
 from nearkin.errors import DataError, IndexCallError, listing
 from nearkin.index.distances import CHUNK, row_chunks
+from nearkin.index.items import is_embedding, items_of
 
 LARGEST = 1e15
 """Beyond this, squares of differences leave float32, and FAISS hands out infinities."""
@@ -47,32 +48,39 @@ def read(given: Any, dim: int, embed: Embed | None, on_embed: OnEmbed = None) ->
     """
     if isinstance(given, Embedded):
         refuse(_shape_problem(f"Embedded.{name}", getattr(given, name)) for name in ("vectors", "space"))
+        refuse(_length_problems(given))
         return _given(given, one=False)
-    if _is_embedding(given, dims=(1, 2)):
+    if is_embedding(given, dims=(1, 2)):
         array = _as_array(given)
         return _embeddings(np.atleast_2d(array), one=array.ndim == 1)
-    many = isinstance(given, (list, tuple))
-    items = list(given) if many else [given]
+    items = items_of(given, dim)
     if not items:
         return _embeddings(np.zeros((0, dim), dtype=np.float32), one=False)
-    are_embeddings = [_is_embedding(item, dims=(1,)) for item in items]
+    are_embeddings = [is_embedding(item, dims=(1,)) for item in items]
     if all(are_embeddings):
         return _embeddings(_stack([_as_array(item) for item in items]), one=False)
     if any(are_embeddings):
         raise IndexCallError("a list of both images and embeddings: give one kind in a call.")
-    return _embedded(items, embed, on_embed, one=not many)
+    return _embedded(items, embed, on_embed, one=not isinstance(given, (list, tuple)))
 
 
 def _shape_problem(name: str, value: Any) -> str:
     """What is wrong with one row an image, or nothing; the numbers are looked at later."""
-    fits = value is None or _is_embedding(value, dims=(2,))
+    fits = value is None or is_embedding(value, dims=(2,))
     return "" if fits else f"{name}: it is a float array of two dimensions, one row an image."
 
 
-def _is_embedding(value: Any, dims: tuple[int, ...]) -> bool:
-    if hasattr(value, "detach"):  # a torch tensor, told without importing torch
-        return bool(value.is_floating_point()) and value.ndim in dims
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim in dims
+def _length_problems(given: Embedded) -> list[str]:
+    """What of it does not go with its rows; what was left out does."""
+    parts: dict[str, Any] = {name: getattr(given, name) for name in ("digests", "sources", "space")}
+    parts |= {f"folds[{place}]": fold for place, fold in enumerate(given.folds)}
+    told = {name: len(part) for name, part in parts.items() if part is not None}
+    n = len(given)
+    return [
+        f"Embedded.{name}: {found} given for {n} rows of vectors; one each."
+        for name, found in told.items()
+        if found != n and (found or name not in ("digests", "sources"))
+    ]
 
 
 def _as_array(value: Any) -> np.ndarray[Any, Any]:
@@ -104,7 +112,12 @@ def _given(made: Embedded, *, one: bool) -> Given:
         )
     assert vectors is not None, "embeddings are always there"
     n = len(vectors)
-    return Given(vectors, tuple(made.digests or ("",) * n), tuple(made.sources or ("embedding",) * n), one, space)
+    return Given(vectors, _each(made.digests, n, ""), _each(made.sources, n, "embedding"), one, space)
+
+
+def _each(said: Any, n: int, otherwise: str) -> tuple[str, ...]:
+    """One text a row; an array's length is asked for, as its truth is not one thing."""
+    return (otherwise,) * n if said is None or not len(said) else tuple(said)
 
 
 def _embedded(items: list[Any], embed: Embed | None, on_embed: OnEmbed, *, one: bool) -> Given:
