@@ -60,7 +60,7 @@ def measured(run: Run, names: Sequence[str]) -> Kept:
     """By split and evaluator; both splits ask one set of views, in the second the leaks count as seen."""
     source, dataset = load_data(run.recipe.data, run.recipe.seed)
     store = ImageStore.load(source, dataset.all_items(), run.model.input)
-    views = [view(space, run, dataset, store) for space in spaces(run, store) if space.name in names]
+    views = [view(space, run, dataset, store) for space in spaces(run, store, Watch()) if space.name in names]
     _, without = load_data(run.recipe.data.model_copy(update={"drop_leaks": run.recipe.data.path == CXR3}), 0)
     leaks = [item for item in dataset.items["test"] if item.key in without.dropped]
     seen = {"public split": frozenset[str](), "leaks dropped": frozenset(store.digests(leaks))}

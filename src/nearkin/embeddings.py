@@ -22,13 +22,14 @@ FORMAT, VERSION = "nearkin embeddings", 1
 class EmbeddingCache:
     """The embeddings of one model under one folder. Another model's are dropped: its hash would differ.
 
-    `unkept` is told where the folder cannot be written; without it, that is a `WorkFailed`.
+    `unkept` is told, once, where the folder cannot be written; without it, that is a `WorkFailed`.
     """
 
     def __init__(self, folder: Path, model: Model, *, unkept: Callable[[str], None] | None = None) -> None:
         self.folder = folder
         self.model = model
         self.unkept = unkept
+        self._told = False
         self.model_digest = model.digest()
         self._width = model.embedding_dim + sum(model.space.dims(model.embedding_dim) if model.space else ())
         self._rows = self._read()
@@ -76,7 +77,9 @@ class EmbeddingCache:
         except WorkFailed as error:
             if self.unkept is None:
                 raise
-            self.unkept(f"going on, though embeddings are not kept for next time: {error}")
+            if not self._told:
+                self.unkept(f"going on, though embeddings are not kept for next time: {error}")
+            self._told = True
 
     def _write(self) -> None:
         vectors = np.stack(list(self._rows.values()))

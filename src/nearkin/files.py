@@ -12,8 +12,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from nearkin.errors import DamagedError, WorkFailed
 from nearkin.streams import in_place, write_hashed
+from nearkin.writable import explaining
 
 MANIFEST = "manifest.json"
 SAVING = ".saving.lock"
@@ -117,18 +118,6 @@ def save_bundle(
                 _save(folder, files, body, fixed_names)
         except Timeout as error:
             raise WorkFailed(f"{folder}: another process has been writing here for {PATIENCE_SECONDS} s.") from error
-
-
-@contextmanager
-def explaining(folder: Path) -> Iterator[None]:
-    """What the system refuses while a folder is written, in words."""
-    try:
-        yield
-    except OSError as error:
-        raise WorkFailed(
-            f"{folder}: could not be saved: {error.strerror or error}. What it held before is whole. "
-            "Make room, or mend the disk, and save again."
-        ) from error
 
 
 def _save(folder: Path, files: Mapping[str, Content], body: Mapping[str, Any], fixed_names: bool) -> None:

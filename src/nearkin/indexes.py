@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import several
 from nearkin.contracts import Embed
 from nearkin.index import Index, edit, load
 from nearkin.model import load_model
@@ -35,7 +36,7 @@ def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: I
     folder = index_folder(path)
     if folder != Path(path):
         return load_run(path, plugins=plugins, plugin_files=plugin_files).index
-    registries = load_registries(*plugins, files=plugin_files)
+    registries = load_registries(*several(plugins, "plugins"), files=plugin_files)
 
     def embed_for(files: Mapping[str, bytes]) -> Embed:
         return load_model(files, registries, str(path)).embed

@@ -16,6 +16,7 @@ from typing import Any
 import pluggy
 
 from nearkin import components, hookspecs
+from nearkin.arguments import several
 from nearkin.contracts import (
     API_VERSION,
     Component,
@@ -58,7 +59,7 @@ def load_registries(*plugins: Any, entry_points: bool = True, files: Iterable[Pa
         # A module that is installed and handed over as well is one plugin, not two that compete for its names.
         if not any(plugin is known for known in loaded):
             _add_given(registries, plugin, str(getattr(plugin, "__name__", type(plugin).__name__)))
-    for file in files:
+    for file in several(files, "plugin_files"):
         _add_given(registries, _import_file(Path(file)), Path(file).name)
     return registries
 
@@ -67,7 +68,7 @@ def engine(
     type: str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = (), **options: Any
 ) -> EngineChoice:
     """An index engine by name, built in or a plugin's, for `Index(..., engine=nearkin.engine("flat"))`."""
-    return engine_of(load_registries(*plugins, files=plugin_files), type, options)
+    return engine_of(load_registries(*several(plugins, "plugins"), files=plugin_files), type, options)
 
 
 def engine_of(registries: Registries, type: str, options: Mapping[str, Any]) -> EngineChoice:
@@ -81,7 +82,7 @@ def score(
     type: str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = (), **options: Any
 ) -> ScoreChoice:
     """An outlier score by name, built in or a plugin's, for `Index(..., score=nearkin.score("knn", k=3))`."""
-    return score_of(load_registries(*plugins, files=plugin_files), type, options)
+    return score_of(load_registries(*several(plugins, "plugins"), files=plugin_files), type, options)
 
 
 def score_of(registries: Registries, type: str, options: Mapping[str, Any]) -> ScoreChoice:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nearkin.errors import DamagedError, NearkinError, NoIndexError, PluginError, RecipeError, UsageError, WorkFailed
+from nearkin.arguments import path_of, several
+from nearkin.errors import DamagedError, NoIndexError, PluginError, RecipeError, UsageError, WorkFailed
 from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bundle, write_manifest
 from nearkin.locks import held_alone
 from nearkin.parsing import parsing
+from nearkin.places import Place
 from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
+from nearkin.writable import explaining
 
 if TYPE_CHECKING:
     from nearkin.contracts import Embedded, FloatArray
@@ -30,32 +33,49 @@ LOCK = ".lock"
 State = Literal["training", "interrupted", "failed", "finished"]
 
 
+class _Inside:
+    """A name inside a run folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, _: object = None) -> Path:
+        return folder.path / self.name
+
+
 class RunFolder:
-    """The names inside `runs/<name>/<number>/`."""
+    """The names inside `runs/<name>/<number>/`. It stays that folder wherever the process goes."""
+
+    recipe = _Inside("recipe.yaml")
+    metrics = _Inside("metrics.jsonl")
+    checkpoints = _Inside("checkpoints")
+    embeddings = _Inside("embeddings")
+    evaluations = _Inside("evaluations")
+    index = _Inside("index")
+    folds = _Inside("folds")
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.recipe = self.path / "recipe.yaml"
-        self.metrics = self.path / "metrics.jsonl"
-        self.checkpoints = self.path / "checkpoints"
-        self.embeddings = self.path / "embeddings"
-        self.evaluations = self.path / "evaluations"
-        self.index = self.path / "index"
-        self.folds = self.path / "folds"
+        self._place = Place(path_of(path, "a run"))
+
+    @property
+    def path(self) -> Path:
+        """As it was given, for as long as that leads there."""
+        return self._place.path
 
     @classmethod
     def create(cls, root: Path, name: str) -> RunFolder:
         """The next free number under `root/name`; two trainings at once get two."""
         parent = root / name
-        parent.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name) for path in parent.iterdir() if path.name.isdigit()]
-        number = max(taken, default=0) + 1
-        while True:
-            try:
-                (parent / str(number)).mkdir()
-                return cls(parent / str(number))
-            except FileExistsError:
-                number += 1
+        with explaining(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            taken = [int(path.name) for path in parent.iterdir() if path.name.isdigit()]
+            number = max(taken, default=0) + 1
+            while True:
+                try:
+                    (parent / str(number)).mkdir()
+                    return cls(parent / str(number))
+                except FileExistsError:
+                    number += 1
 
     def start(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         """Write the resolved recipe and a manifest that says the run is under way."""
@@ -66,7 +86,8 @@ class RunFolder:
     def mark(self, state: State, **facts: Any) -> None:
         """Change the state, and add facts, in one rename; the listed files stay as they are."""
         body = read_manifest(self.path, format_name=FORMAT, version=VERSION)
-        write_manifest(self.path, {**body, "meta": {**body["meta"], **facts, "state": state}})
+        with explaining(self.path):
+            write_manifest(self.path, {**body, "meta": {**body["meta"], **facts, "state": state}})
 
     def finish(self, files: Mapping[str, bytes], **facts: Any) -> None:
         """Add the trained model to what the manifest confirms, and make the run finished."""
@@ -79,17 +100,26 @@ class RunFolder:
     def owned(self) -> Iterator[None]:
         """Train this run alone; `WorkFailed` where another process does. A killed process owns nothing any more."""
         refusal = f"{self.path}: another process is training this run. Wait for it, or stop it."
-        with held_alone(self.path / LOCK, refusal):
+        with ExitStack() as held:
+            with explaining(self.path):
+                held.enter_context(held_alone(self.path / LOCK, refusal))
             yield
 
     @property
     def busy(self) -> bool:
-        """Whether some process is training it right now."""
+        """Whether some process is training it right now; not, for all we know, where we may not take its lock."""
         try:
-            with self.owned():
+            with held_alone(self.path / LOCK, "busy"):
                 return False
         except WorkFailed:
             return True
+        except OSError:
+            return False
+
+    def state_of(self, meta: Mapping[str, Any]) -> str:
+        """As the manifest says, but that a run whose process was killed is not training any more."""
+        written = meta.get("state")
+        return "unfinished" if written == "training" and not self.busy else str(written)
 
     def read(self) -> Bundle:
         """Every file of the training, confirmed by its hash."""
@@ -108,11 +138,15 @@ class Run:
 
     def __init__(self, folder: RunFolder, bundle: Bundle, recipe: Recipe, registries: Registries) -> None:
         self.folder = folder
-        self.path = folder.path
         self.recipe = recipe
         self.registries = registries
         self.facts: Mapping[str, Any] = bundle.meta
         self._files = bundle.files
+
+    @property
+    def path(self) -> Path:
+        """The folder, as it was given."""
+        return self.folder.path
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -180,23 +214,30 @@ class Run:
 
     def embed(self, images: Any) -> FloatArray:
         """Paths, PIL images or arrays -> (n, d) float32, transformed. One image gives (1, d)."""
-        return self.model.embed(images if isinstance(images, (list, tuple)) else [images]).vectors
+        return self.model.embed(self._images(images)).vectors
 
     def embed_each(self, images: Any) -> Embedded:
         """The embeddings by the run's model and by those of its folds: what a cross-conformal index is asked with."""
-        several = images if isinstance(images, (list, tuple)) else [images]
-        return replace(self.model.embed(several), folds=tuple(fold.model.embed(several) for fold in self.folds))
+        given = self._images(images)
+        return replace(self.model.embed(given), folds=tuple(fold.model.embed(given) for fold in self.folds))
+
+    def _images(self, given: Any) -> list[Any]:
+        from nearkin.index.items import items_of
+
+        return items_of(given, self.model.embedding_dim)
 
     def compare(self, queries: Any, support: Any, support_labels: Sequence[str]) -> FloatArray:
         """Images or (n, d) embeddings -> (q, c) scores, higher is closer; columns in order of first appearance."""
         import numpy as np
 
-        codes = {label: code for code, label in enumerate(dict.fromkeys(support_labels))}
+        from nearkin.index.labels import label_list
+
         support_vectors = self._vectors(support)
-        if not len(support_vectors) or len(support_vectors) != len(support_labels):
-            raise UsageError(f"compare: {len(support_vectors)} support images, {len(support_labels)} labels; one each.")
-        labels = np.array([codes[label] for label in support_labels])
-        return self.model.compare(self._vectors(queries), support_vectors, labels)
+        given = label_list("support_labels", support_labels, len(support_vectors))
+        codes = {label: code for code, label in enumerate(dict.fromkeys(given))}
+        if not len(support_vectors) or len(support_vectors) != len(given):
+            raise UsageError(f"compare: {len(support_vectors)} support images, {len(given)} labels; one each.")
+        return self.model.compare(self._vectors(queries), support_vectors, np.array([codes[label] for label in given]))
 
     def _vectors(self, given: Any) -> FloatArray:
         from nearkin.index.inputs import read, refuse, vector_problems
@@ -210,14 +251,14 @@ class Run:
 
 def load_run(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: Iterable[Path | str] = ()) -> Run:
     """Open a finished run. Raises `DamagedError`, `PluginError`, or `WorkFailed` where it never finished."""
-    return _open(RunFolder(path), load_registries(*plugins, files=plugin_files))
+    return _open(RunFolder(path), load_registries(*several(plugins, "plugins"), files=plugin_files))
 
 
 def _open(folder: RunFolder, registries: Registries) -> Run:
     bundle = folder.read()
     if bundle.meta.get("state") != "finished":
         raise WorkFailed(
-            f"{folder.path}: this run is {_state(folder, bundle.meta.get('state'))}, not finished. "
+            f"{folder.path}: this run is {folder.state_of(bundle.meta)}, not finished. "
             f"Continue it with 'nearkin train --resume {folder.path}'."
         )
     return Run(folder, bundle, read_run_recipe(folder, bundle, registries), registries)
@@ -241,52 +282,9 @@ def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -
         ) from error
 
 
-def list_runs(root: Path) -> list[dict[str, Any]]:
-    """Every run under `root`, oldest first within a name: path, recipe, date, state, figures, which are first."""
-    manifests = sorted(root.glob("*/*/manifest.json"), key=lambda path: (path.parts[-3], path.parts[-2].zfill(9)))
-    return [_listed(path.parent) for path in manifests]
-
-
-def _listed(path: Path) -> dict[str, Any]:
-    try:
-        meta = read_manifest(path, format_name=FORMAT, version=VERSION)["meta"]
-        return {
-            "path": str(path),
-            "recipe": path.parent.name,
-            "date": meta.get("started"),
-            "state": _state(RunFolder(path), meta.get("state")),
-            **_headlines(RunFolder(path)),
-        }
-    except NearkinError as error:
-        return {
-            "path": str(path),
-            "recipe": path.parent.name,
-            "date": None,
-            "state": f"damaged: {error}",
-            "figures": {},
-            "first": [],
-        }
-
-
-def _state(folder: RunFolder, written: Any) -> str:
-    """As the manifest says, but that a run whose process was killed is not training any more."""
-    return "unfinished" if written == "training" and not folder.busy else str(written)
-
-
-def _headlines(folder: RunFolder) -> dict[str, Any]:
-    """The model's own figures, without intervals, and the names of each evaluator's first."""
-    if not (folder.evaluations / "manifest.json").exists():
-        return {"figures": {}, "first": []}
-    meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
-    figures: dict[str, float] = meta.get("headlines", {})
-    # Evaluations did not always say which are first.
-    before = [name for name in figures if name.startswith("exam_") or name in ("cluster_accuracy", "unknown_auroc")]
-    return {"figures": figures, "first": meta.get("first", before)}
-
-
 def index_folder(path: Path | str) -> Path:
     """Where the index lies: inside a run, or the path itself. `UsageError` where there is no such folder."""
-    path = Path(path)
+    path = path_of(path, "a run or index")
     if not path.is_dir():
         raise UsageError(f"{path}: there is no such run or index. 'nearkin runs list' shows the runs there are.")
     is_run = any((path / name).exists() for name in ("recipe.yaml", "index"))

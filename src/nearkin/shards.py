@@ -25,10 +25,11 @@ from nearkin.data import Item
 from nearkin.data.images import BadImage, decode
 from nearkin.device import make_accelerator
 from nearkin.errors import DataError, UsageError, listing
-from nearkin.files import MANIFEST, explaining, read_bundle, save_bundle, sha256, to_json
+from nearkin.files import MANIFEST, read_bundle, save_bundle, sha256, to_json
 from nearkin.locks import held_alone
 from nearkin.model import EMBED_BATCH, Model
 from nearkin.parsing import bounded_tensors, parsing
+from nearkin.writable import explaining
 
 FORMAT, VERSION = "nearkin embedded shard", 1
 VECTORS, DIGESTS = "vectors.safetensors", "digests.json"

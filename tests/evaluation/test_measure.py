@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,15 @@ import pytest
 import nearkin
 from nearkin.contracts import Figure
 from nearkin.data import load_data
-from nearkin.errors import DataError, UsageError
+from nearkin.errors import DataError, UsageError, WorkFailed
+from nearkin.evaluation import measure
 from nearkin.evaluation import views as spaces
 from nearkin.evaluation.differences import difference
 from nearkin.explaining import explain
 from nearkin.model import Model, build_model
-from nearkin.run import list_runs
+from nearkin.runs import list_runs
 from nearkin.training.watch import Watch
+from nearkin.writable import require_writable
 
 RECIPE = """\
 name: tiny
@@ -186,3 +191,42 @@ def test_a_space_of_its_own_does_not_go_with_references_that_calibrate_each_othe
     way = "unknown={way: leave_one_group_out, space: {type: features, stages: [1]}}"
     with pytest.raises(nearkin.NearkinError, match="is not exact in a space that is standardised"):
         trained(tmp_path, way)
+
+
+def test_a_run_that_cannot_take_its_figures_is_told_before_they_are_measured(
+    run: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "1"
+    shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("evaluations"))
+    (copy / "evaluations").write_text("in the way")
+    monkeypatch.setattr(measure, "_measured", lambda *_: pytest.fail("it was measured"))
+    with pytest.raises(WorkFailed, match="evaluations: could not be saved"):
+        nearkin.evaluate(copy, watch=Watch())
+
+
+def test_asking_whether_a_folder_can_be_written_leaves_nothing_there(tmp_path: Path) -> None:
+    require_writable(tmp_path)
+    require_writable(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WorkFailed, match="could not be saved: No such file"):
+        require_writable(tmp_path / "not" / "there")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "mend"),
+    [
+        (errno.EACCES, "Choose a place that you may write to"),
+        (errno.EROFS, "Choose a place that you may write to"),
+        (errno.ENOTDIR, "A file stands where a folder is wanted"),
+        (errno.ENOSPC, "Make room, or mend the disk"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_its_mend(
+    refusal: int, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: Any) -> Any:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    with pytest.raises(WorkFailed, match=rf"could not be saved: {os.strerror(refusal)}\. .*{mend}"):
+        require_writable(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,19 @@ def test_the_command_prints_one_table_and_json(
     assert json.loads(capsys.readouterr().out)["runs"][1]["comparable"] is True
     assert command(["compare", paths[0]]) == 2
     assert command(["compare", paths[0], paths[1], "--seed", "-1"]) == 2
+
+
+def test_runs_whose_folder_cannot_be_written_are_compared_all_the_same(
+    runs: dict[str, nearkin.Run], tmp_path: Path
+) -> None:
+    wanted, copies = compared(runs["first"], runs["wider"]), []
+    for name in ("first", "wider"):
+        copies.append(tmp_path / name)
+        shutil.copytree(runs[name].path, copies[-1], ignore=shutil.ignore_patterns("embeddings"))
+        (copies[-1] / "embeddings").write_text("in the way")
+    said: list[str] = []
+    result = nearkin.compare(copies, watch=Watch(message=said.append))
+    figure = {name: rows[0]["model"] for name, rows in wanted["figures"]["clusters"].items()}
+    assert {name: rows[0]["model"] for name, rows in result["figures"]["clusters"].items()} == figure
+    unkept = [line for line in said if "embeddings are not kept for next time" in line]
+    assert len(unkept) == 2, "once a run"

@@ -118,6 +118,14 @@ def test_a_graph_that_gives_other_embeddings_is_not_written(
     assert not (tmp_path / "model.onnx").exists()
 
 
+def test_a_graph_that_cannot_be_written_is_told_in_words(small: nearkin.Run, tmp_path: Path) -> None:
+    (tmp_path / "model.pt2").mkdir()
+    with pytest.raises(WorkFailed, match=r"model\.pt2: could not be saved: Is a directory\. .* move it away"):
+        export_torch(small, tmp_path / "model.pt2")
+    with pytest.raises(UsageError, match="export: give a path"):
+        export_torch(small, None)  # type: ignore[arg-type]
+
+
 def test_the_command_goes_by_the_ending(small: nearkin.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export(small.path, tmp_path / "model.pt2", plugins=())
     assert capsys.readouterr().out == f"{tmp_path / 'model.pt2'}\n"

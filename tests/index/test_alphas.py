@@ -129,3 +129,8 @@ def test_the_load_is_that_of_the_answers_where_classes_have_unlike_numbers_of_it
     for row in index.alpha_table(queries, alphas=[0.02, 0.10, 0.20]):
         statuses = [answer.status for answer in index.query(queries, alpha=row.alpha)]
         assert (row.load.known, row.load.unknown) == (statuses.count("known"), statuses.count("unknown"))
+
+
+def test_alphas_may_come_one_by_one(make: Callable[..., Index]) -> None:
+    index = make()
+    assert index.alpha_table(alphas=(alpha for alpha in (0.05, 0.1))) == index.alpha_table(alphas=[0.05, 0.1])  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 
-from nearkin.errors import DamagedError, IndexCallError
+from nearkin.errors import DamagedError, IndexCallError, WorkFailed
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.index import Index, load, save
 from nearkin.index import storage as storage_module
+from nearkin.index.opening import edit
 from nearkin.index.tensors import read_tensors, write_tensors
 
 Draw = Callable[..., Any]
@@ -315,3 +317,28 @@ def test_a_crash_at_any_write_leaves_the_old_state_whole(
         assert load(folder).query(queries) == old.query(queries)
         new.save(folder)
         assert load(folder).query(queries) == new.query(queries)
+
+
+def test_an_index_is_saved_where_it_was_opened_wherever_the_process_goes(
+    make: Callable[..., Index], draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make().save(tmp_path / "mine" / "x.index")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    with edit("x.index", lambda: load("x.index")) as index:
+        index.add(draw("a", 1, 3), ["new"])
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load(tmp_path / "mine" / "x.index").labels == ("a", "b", "c", "new")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet"])
+def test_where_nothing_can_be_exported_to_is_said_in_words(
+    ending: str, make: Callable[..., Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refused)
+    with pytest.raises(WorkFailed, match=rf"x\.{ending}: could not be saved: Permission denied\. .* may write to"):
+        make().export(tmp_path / f"x.{ending}")

@@ -6,20 +6,24 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nearkin
-from nearkin.errors import DamagedError, DataError, PluginError, UsageError, WorkFailed
+from nearkin.errors import DamagedError, DataError, IndexCallError, PluginError, UsageError, WorkFailed
 from nearkin.files import read_manifest
-from nearkin.run import FORMAT, VERSION, RunFolder, list_runs
+from nearkin.run import FORMAT, LOCK, VERSION, RunFolder
+from nearkin.runs import list_runs
 from nearkin.training.watch import Watch
 
 RECIPE = """\
@@ -339,3 +343,124 @@ def test_the_run_folder_is_the_last_line_on_stdout(recipe: Path) -> None:
 def test_no_run_by_that_path_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(nearkin.NearkinError, match="nearkin runs list"):
         nearkin.load_run(tmp_path / "nothing")
+
+
+def test_an_open_run_stays_where_it_was_when_the_process_goes_elsewhere(
+    finished: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearkin.evaluate(finished, watch=Watch())
+    monkeypatch.chdir(finished.path.parent)
+    run = nearkin.load_run("1")
+    assert repr(run) == "Run('1')", "said as it was given"
+    monkeypatch.chdir(tmp_path)
+    assert set(run.evaluations["figures"]) == {"n_way_exam", "clusters", "open_set"}
+    assert run.index.labels == ("0", "1", "2")
+    assert run.path == finished.path, "where the given path no longer leads there, the whole one is said"
+
+
+def test_the_folder_that_the_process_is_in_may_go(
+    finished: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.path.parent)
+    run = nearkin.load_run("1")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run.index.labels == ("0", "1", "2")
+
+
+def test_an_unfinished_run_whose_lock_may_not_be_taken_is_listed_and_refused_as_unfinished(
+    tmp_path: Path, finished: nearkin.Run
+) -> None:
+    for number in "12":
+        shutil.copytree(finished.path, tmp_path / "tiny" / number)
+    other = RunFolder(tmp_path / "tiny" / "2")
+    other.mark("training")
+    (other.path / LOCK).unlink(missing_ok=True)
+    (other.path / LOCK).mkdir()  # what no user can take as a lock: stands for another user's
+    assert [one["state"] for one in list_runs(tmp_path)] == ["finished", "unfinished"]
+    with pytest.raises(WorkFailed, match="this run is unfinished, not finished"):
+        nearkin.load_run(other.path)
+    with pytest.raises(WorkFailed, match="could not be saved"), other.owned():
+        pass
+
+
+def test_where_runs_cannot_be_made_is_said_in_words(recipe: Path) -> None:
+    (recipe.parent / "runs").write_text("in the way")
+    with pytest.raises(WorkFailed, match=r"tiny: could not be saved: .* What it held before is whole\. A file stands"):
+        nearkin.train(recipe, overrides=["train.steps=1"], runs=recipe.parent / "runs", watch=Watch())
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("35", "support_labels: '35' is not a list of 2 labels"),
+        (None, "support_labels: None is not a list of 2 labels"),
+        (7, "support_labels: 7 is not a list of 2 labels"),
+        (["3", None], "a label is a text or a number, but there is None at 1"),
+        (np.array([np.nan, 1.0]), "a label is a text or a number, but there is nan at 0"),
+        (np.array([[3], [5]]), r"a label is a text or a number, but there is \[3\] at 0, \[5\] at 1"),
+        (["3"], "2 support images, 1 labels; one each"),
+    ],
+)
+def test_what_are_no_labels_of_support_images_is_refused(labels: Any, said: str, finished: nearkin.Run) -> None:
+    vectors = finished.index.references.vectors[:2]
+    with pytest.raises(nearkin.NearkinError, match=said):
+        finished.compare(vectors, vectors, labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["3", "5"], (text for text in "35"), np.array([3, 5]), torch.tensor([3, 5]), np.array(["3", "5"])],
+    ids=["list", "generator", "array", "tensor", "array of text"],
+)
+def test_labels_of_support_images_come_in_any_list(labels: Any, finished: nearkin.Run) -> None:
+    vectors = finished.index.references.vectors[:2]
+    np.testing.assert_array_equal(
+        finished.compare(vectors, vectors, labels), finished.compare(vectors, vectors, ["3", "5"])
+    )
+
+
+def test_one_image_may_have_its_label_alone(finished: nearkin.Run) -> None:
+    vectors = finished.index.references.vectors
+    assert finished.compare(vectors[:2], vectors[0], "covid").shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda run: nearkin.load_run(None), "a run: give a path, as text or a Path, not None"),  # type: ignore[arg-type]
+        (lambda run: nearkin.evaluate(None), "a run: give a path"),  # type: ignore[arg-type]
+        (lambda run: nearkin.load_index(None), "a run or index: give a path"),  # type: ignore[arg-type]
+        (lambda run: nearkin.train({"name": "x"}), "a recipe: give a path, as text or a Path, not a dict"),  # type: ignore[arg-type]
+        (lambda run: run.index.save(None), "save: give a path"),
+        (lambda run: run.index.export(None), "export: give a path"),
+        (
+            lambda run: nearkin.load_run(run.path, plugins=math),
+            r"plugins: give a list, plugins=\[\.\.\.\], not a module",
+        ),  # type: ignore[arg-type]
+        (lambda run: nearkin.load_index(run.path, plugins=math), "plugins: give a list"),  # type: ignore[arg-type]
+        (lambda run: nearkin.train("x", plugins=math), "plugins: give a list"),  # type: ignore[arg-type]
+        (lambda run: nearkin.resume(run.path, plugins=math), "plugins: give a list"),  # type: ignore[arg-type]
+        (lambda run: nearkin.load_run(run.path, plugin_files="p.py"), "plugin_files: give a list.*not the text 'p.py'"),
+        (lambda run: nearkin.compare("runs/x/1"), "runs: give a list.*not the text 'runs/x/1'"),
+        (lambda run: nearkin.compare(run), "runs: give a list.*not a Run"),
+    ],
+)
+def test_one_thing_for_a_list_or_none_for_a_path_is_refused_in_words(
+    call: Callable[[nearkin.Run], object], said: str, finished: nearkin.Run
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        call(finished)
+
+
+def test_embeddings_are_not_embedded_as_if_they_were_a_picture(finished: nearkin.Run) -> None:
+    vectors = finished.index.references.vectors
+    picture = np.random.default_rng(0).random((12, finished.model.embedding_dim))
+    for calls in (finished.embed, finished.embed_each):
+        for given in (vectors, [vectors[:3], vectors[3:]], torch.from_numpy(vectors.copy()), picture):
+            with pytest.raises(IndexCallError, match="looks like embeddings, which are 8 wide here"):
+                calls(given)
+    assert finished.embed(picture[:, :, None]).shape == (1, 8), "the mend that it names"
+    assert finished.embed(picture.astype(np.uint8)).shape == (1, 8), "whole numbers are an image"

@@ -175,7 +175,7 @@ def _existing(name: str) -> Path:
 
 def runs(root: Path, *, as_json: bool) -> None:
     """`nearkin runs list`."""
-    from nearkin.run import list_runs
+    from nearkin.runs import list_runs
 
     found = list_runs(root)
     if as_json:

@@ -16,6 +16,7 @@ from nearkin.files import save_bundle, to_json
 from nearkin.recipe.model import Selection
 from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION, Run, load_run, now
 from nearkin.training.watch import Watch, watching
+from nearkin.writable import require_writable
 
 
 def evaluate(
@@ -32,6 +33,7 @@ def evaluate(
     """
     if not isinstance(run, Run):
         run = load_run(run, plugins=plugins, plugin_files=plugin_files)
+    require_writable(run.folder.evaluations)
     with watching(watch) as eyes:
         result = _measured(run, eyes)
     keep(run, result)

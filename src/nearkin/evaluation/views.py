@@ -43,13 +43,13 @@ class Space:
     """How the model of each fold embeds, where the run is calibrated cross-conformally."""
 
 
-def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
+def spaces(run: Run, store: ImageStore, watch: Watch) -> Iterator[Space]:
     """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
     model, begun = run.model, WarmStart.of(run.recipe)
     refuse_other_bases(run.facts.get("ancestors", {}), begun.digests)
-    cache = EmbeddingCache(run.folder.embeddings, model)
+    cache = EmbeddingCache(run.folder.embeddings, model, unkept=watch.message)
     rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
-    n, folds = len(run.folds), tuple(_embeds(fold, store) for fold in run.folds)
+    n, folds = len(run.folds), tuple(_embeds(fold, store, watch) for fold in run.folds)
     how = (*rules, model.compare, model.no_index, outlier, folds)
     yield Space("model", lambda items: cache.embed(store, items), *how)
     of_pixels = Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
@@ -61,9 +61,9 @@ def spaces(run: Run, store: ImageStore) -> Iterator[Space]:
     yield replace(of_untrained, by_fold=(of_untrained.embed,) * n)
 
 
-def _embeds(fold: Run, store: ImageStore) -> Callable[[Sequence[Item]], Embedded]:
+def _embeds(fold: Run, store: ImageStore, watch: Watch) -> Callable[[Sequence[Item]], Embedded]:
     """How a fold's model embeds the run's images."""
-    cache = EmbeddingCache(fold.folder.embeddings, fold.model)
+    cache = EmbeddingCache(fold.folder.embeddings, fold.model, unkept=watch.message)
     return lambda items: cache.embed(store, items)
 
 
@@ -74,7 +74,7 @@ def views_of(run: Run, watch: Watch) -> list[View]:
         raise DataError(
             f"{run.path}: no images are left to test on. Lower data.shots, select or calibrate; train anew."
         )
-    return [view(space, run, dataset, store) for space in spaces(run, store)]
+    return [view(space, run, dataset, store) for space in spaces(run, store, watch)]
 
 
 def reopen_data(run: Run, watch: Watch) -> tuple[Dataset, ImageStore]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import several
 from nearkin.contracts import Figure, View
 from nearkin.errors import UsageError, listing
 from nearkin.evaluation.differences import as_json, difference, paired
@@ -35,8 +36,12 @@ def compare(
     figure is not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images
     or the known classes are not the same: `why_not` says which.
     """
-    found: dict[str, Any] = {"plugins": tuple(plugins), "plugin_files": tuple(plugin_files)}
-    opened = [run if isinstance(run, Run) else load_run(run, **found) for run in runs]
+    found: dict[str, Any] = {
+        "plugins": several(plugins, "plugins"),
+        "plugin_files": several(plugin_files, "plugin_files"),
+    }
+    given = several(runs, "runs")
+    opened = [run if isinstance(run, Run) else load_run(run, **found) for run in given]
     _refuse_too_few(opened)
     seed = opened[0].recipe.seed if seed is None else seed
     chosen = every_evaluator(opened)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import several
 from nearkin.evaluation import evaluate
 from nearkin.experiments.cross_conformal import train
 from nearkin.training.watch import Watch
@@ -44,7 +45,7 @@ def repeat(
     message: Callable[[str], None] = lambda _: None,
 ) -> list[Repeated]:
     """Train and evaluate the recipe once a setting (overrides of it), in order."""
-    plugins = tuple(plugins)
+    plugins = several(plugins, "plugins")
     done = []
     for number, overrides in enumerate(settings, start=1):
         run = train(recipe, overrides=overrides, runs=runs, plugins=plugins, watch=Watch())

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nearkin.arguments import several
 from nearkin.errors import UsageError
 from nearkin.evaluation import evaluate
 from nearkin.evaluation.views import reopen_data
@@ -56,7 +57,10 @@ def reproduce(
         raise UsageError(f"reproduce: tolerance {tolerance}: it is the largest difference allowed, 0 or more.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("reproduce: it trains, measures and compares in one process; launch one.")
-    brought: dict[str, Any] = {"plugins": tuple(plugins), "plugin_files": tuple(plugin_files)}
+    brought: dict[str, Any] = {
+        "plugins": several(plugins, "plugins"),
+        "plugin_files": several(plugin_files, "plugin_files"),
+    }
     old = run if isinstance(run, Run) else load_run(run, **brought)
     if old.recipe.data.fold is not None:
         raise UsageError(f"{old.path}: a fold of another run, which trains it again. Reproduce that one.")

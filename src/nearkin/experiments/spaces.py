@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import several
 from nearkin.blueprint import Blueprint
 from nearkin.contracts import Figure
 from nearkin.data import load_data
@@ -53,7 +54,7 @@ def choose_space(
     {"candidates": [{"said", "line", "mean", "minus_first", "classes": {label: figure}}, ...], "best": place, ...}; the
     first candidate is the recipe as it is.
     """
-    registries = load_registries(*plugins, files=plugin_files)
+    registries = load_registries(*several(plugins, "plugins"), files=plugin_files)
     own = read_recipe(find_recipe(str(recipe)), registries, overrides)
     classes = _askable_classes(own)
     asked = _candidates(recipe, own, registries, [*overrides], spaces, scores)

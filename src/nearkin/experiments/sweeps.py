@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import several
 from nearkin.errors import DataError, NearkinError, UsageError, WorkFailed
 from nearkin.evaluation import evaluate
 from nearkin.experiments.cross_conformal import resume as resume_run
@@ -54,7 +55,7 @@ def sweep(
     and the others go on.
     """
     _refuse_several_processes()
-    brought = Plugins(tuple(plugins), tuple(plugin_files))
+    brought = Plugins(several(plugins, "plugins"), several(plugin_files, "plugin_files"))
     if not recipes:
         raise UsageError("a sweep takes a recipe or more.")
     trainings = plan(
@@ -78,7 +79,7 @@ def resume_sweep(
 ) -> Sweep:
     """Go on with a sweep that was interrupted or killed; failed trainings are tried again."""
     _refuse_several_processes()
-    found = Sweep.open(Path(folder), Plugins(tuple(plugins), tuple(plugin_files)))
+    found = Sweep.open(Path(folder), Plugins(several(plugins, "plugins"), several(plugin_files, "plugin_files")))
     found.advance(watch)
     return found
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from nearkin.arguments import path_of
 from nearkin.contracts import FloatArray
 from nearkin.errors import PluginError, WorkFailed
 from nearkin.files import to_json, write_atomic
+from nearkin.writable import explaining
 
 if TYPE_CHECKING:
     from nearkin.model import Model
@@ -48,7 +50,7 @@ def export_onnx(run: Run, path: Path | str) -> Path:
     proto.metadata_props.add(key=ABOUT, value=_about(run.model).decode())
     data = cast(bytes, proto.SerializeToString())
     _prove(run.model, _onnx_runner(data), "onnxruntime")
-    return _written(Path(path), data)
+    return _written(path_of(path, "export"), data)
 
 
 def export_torch(run: Run, path: Path | str) -> Path:
@@ -70,7 +72,7 @@ def export_torch(run: Run, path: Path | str) -> Path:
     buffer.seek(0)
     loaded = torch.export.load(buffer).module()
     _prove(run.model, lambda images: loaded(torch.from_numpy(images)).detach().numpy(), "torch.export")
-    return _written(Path(path), buffer.getvalue())
+    return _written(path_of(path, "export"), buffer.getvalue())
 
 
 def _about(model: Model) -> bytes:
@@ -137,7 +139,8 @@ def _prove(model: Model, runner: Callable[[FloatArray], FloatArray], what: str) 
 
 
 def _written(path: Path, data: bytes) -> Path:
-    write_atomic(path, data)
+    with explaining(path):
+        write_atomic(path, data)
     return path
 
 

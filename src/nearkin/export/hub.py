@@ -83,7 +83,7 @@ def pull(
         client.snapshot_download(repo_id=repo, repo_type="model", revision=revision, local_dir=str(place))
     except Exception as error:
         raise WorkFailed(f"{repo}: could not be downloaded: {type(error).__name__}: {error}") from error
-    return load_run(place, plugins=tuple(plugins))
+    return load_run(place, plugins=plugins)
 
 
 def stage(run: Run, repo: str, folder: Path) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 from nearkin.errors import UsageError, WorkFailed
 from nearkin.files import sync_folder, to_json
 from nearkin.index.references import References
+from nearkin.writable import explaining
 
 COLUMNS = ("labels", "groups", "sources", "digests")
 FORMATS = (".parquet", ".npz")
@@ -30,11 +31,12 @@ def export(references: References, path: Path, about: dict[str, Any]) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}. Make it first.")
     write = _parquet if path.suffix == ".parquet" else _npz
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        write(references, made, to_json(about).decode())
-        made.replace(path)
-    sync_folder(path.parent)
+    with explaining(path):
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            write(references, made, to_json(about).decode())
+            made.replace(path)
+        sync_folder(path.parent)
 
 
 def _npz(references: References, path: Path, about: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import path_of
 from nearkin.contracts import Build, ClassRule, Embed, EngineChoice, Metric, ScoreChoice
 from nearkin.errors import IndexCallError, WorkFailed
 from nearkin.index import lifecycle, merging, reembedding, storage
@@ -190,7 +191,7 @@ class Index(Calibrated):
         All changes since it was opened become the folder's state in one step, or none does. `WorkFailed` where
         another process is writing there, or wrote there since this index was opened from it or saved to it.
         """
-        folder = Path(folder)
+        folder = path_of(folder, "save")
         storage.check_folder(folder)
         with writing(folder):
             self._refuse_changed(folder)

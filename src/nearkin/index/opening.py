@@ -19,6 +19,7 @@ from nearkin.index.settings import ScoreFor
 from nearkin.index.state import Fold
 from nearkin.index.storage import Contents, holds_model, read
 from nearkin.index.writing import writing
+from nearkin.places import Place
 
 EmbedFor = Callable[[Mapping[str, bytes]], Embed]
 """The model's files as saved -> what embeds images."""
@@ -86,12 +87,12 @@ def edit(folder: Path | str, opened: Callable[[], Index]) -> Iterator[Index]:
     Nobody else can write there meanwhile. What was changed is saved in one step where the block ends well, and not
     at all where it raises. The model is saved along where it was before.
     """
-    folder = Path(folder)
-    holds_model(folder)  # no lock is left in a folder that holds no index
-    with writing(folder):
-        had_model = holds_model(folder)
+    place = Place(folder)
+    holds_model(place.path)  # no lock is left in a folder that holds no index
+    with writing(place.path):
+        had_model = holds_model(place.path)
         index = opened()
         before = index.history
         yield index
         if index.history != before:
-            index.save(folder, with_model=had_model)
+            index.save(place.path, with_model=had_model)

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import path_of
 from nearkin.contracts import Answer, Metric, Promise, Way
+from nearkin.errors import IndexCallError
 from nearkin.index import answering, export, history, verifying
 from nearkin.index.alphas import ALPHAS, AlphaRow, alpha_table
 from nearkin.index.answering import Asked
@@ -131,11 +133,12 @@ class Questions:
 
         The range of false flags is for so many new `images` of a class.
         """
-        several = isinstance(alphas, Iterable) and not isinstance(alphas, str)
-        refuse([*map(alpha_problem, alphas if several else ()), count_problem("images", images)])
-        refuse(() if several else [f"alphas {alphas!r}: give a list."])
+        several = list(alphas) if isinstance(alphas, Iterable) and not isinstance(alphas, str) else None
+        refuse([*map(alpha_problem, several or ()), count_problem("images", images)])
+        if several is None:
+            raise IndexCallError(f"alphas {alphas!r}: give a list.")
         asked = None if queries is None else self._asked(queries, None)
-        return alpha_table(self._state, alphas, int(images), asked)
+        return alpha_table(self._state, several, int(images), asked)
 
     def _asked(self, images_or_embeddings: Any, where: Where | None, *, scored: bool = True) -> Asked:
         """The question; where nothing is `scored`, the index's own model is enough."""
@@ -162,7 +165,7 @@ class Questions:
     def export(self, path: Path | str) -> None:
         """Write vectors, ids, labels, groups and sources for other tools: a new `.parquet` or `.npz` file."""
         about = {"format": "nearkin references", **self.settings.written(), "model": self.model_digest}
-        export.export(self.references, Path(path), about)
+        export.export(self.references, path_of(path, "export"), about)
 
     # ------------------------------------------------------------------------------------------- records
 

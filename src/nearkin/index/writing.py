@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nearkin.errors import IndexCallError
-from nearkin.files import LOCK_SUFFIX, explaining
+from nearkin.files import LOCK_SUFFIX
 from nearkin.locks import held_alone
+from nearkin.writable import explaining
 
 WRITING = f".writing{LOCK_SUFFIX}"
 
@@ -25,5 +26,6 @@ def writing(folder: Path) -> Iterator[None]:
     with ExitStack() as held:
         with explaining(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(held_alone(folder / WRITING, refusal, again=True))
+            # Absolute: the thread may go to another folder before it takes the lock again.
+            held.enter_context(held_alone(folder.absolute() / WRITING, refusal, again=True))
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nearkin.arguments import path_of
 from nearkin.errors import UsageError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -22,7 +23,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 def find_recipe(given: Path | str) -> Path:
     """A path as it is; a bare name without a file of that name is looked up among the shipped recipes."""
-    path = Path(given)
+    path = path_of(given, "a recipe")
     if path.exists() or path.suffix or path.name != str(given):
         return path
     shipped = shipped_recipes()

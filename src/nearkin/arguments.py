@@ -1,0 +1,31 @@
+"""Arguments that many calls take, as what they are meant to be, or refused in words: one path, a list of things."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nearkin.errors import UsageError
+
+
+def path_of(given: Any, what: str) -> Path:
+    """The path of `what`; `UsageError` for anything that is none."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise UsageError(f"{what}: give a path, as text or a Path, not {_said(given)}.")
+    return Path(os.fsdecode(given))
+
+
+def several(given: Any, name: str) -> tuple[Any, ...]:
+    """What stands in a list; `UsageError` for one thing alone, which a text would be taken apart for."""
+    if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
+        raise UsageError(f"{name}: give a list, {name}=[...], not {_said(given)}.")
+    return tuple(given)
+
+
+def _said(given: Any) -> str:
+    """`the text 'runs/x/1'`, `None`, `a module`."""
+    if given is None:
+        return "None"
+    return f"the text {given!r}" if isinstance(given, str) else f"a {type(given).__name__}"
