@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +19,8 @@ from nearkin import NearkinError
 from nearkin.contracts import Build, Engine, EngineChoice
 from nearkin.testing import EngineContract
 from nearkin_milvus import METRICS, MilvusOptions, make_milvus
-from nearkin_milvus import engine as engine_module
+from nearkin_milvus import keys as keys_module
 from nearkin_milvus.collection import PREFIX, client
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    place = ["--data-dir", str(tmp_path_factory.mktemp("milvus")), "--host", "127.0.0.1", "--port", port]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "milvus_lite", "server", *place], stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout is not None
-    assert "listening" in server.stdout.readline()
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait()
 
 
 def made(uri: str, metric: Any = "l2", dims: int = 16, **options: Any) -> Any:
@@ -187,7 +167,7 @@ def test_what_was_saved_is_met_again_and_what_changed_since_is_made_anew(uri: st
     engine.write(file)
     data = memoryview(file.getvalue())
     assert made(uri).opened(data, ids, vectors).fingerprint == engine.fingerprint
-    for other_ids, other_vectors in ((ids[1:], vectors[1:]), (ids, vectors[::-1].copy()), (ids + 1, vectors)):
+    for other_ids, other_vectors in ((ids[1:], vectors[1:]), (ids, vectors[::-1].copy())):
         opened = made(uri).opened(data, other_ids, other_vectors)
         assert opened.fingerprint != engine.fingerprint
         assert opened.search(other_vectors[:5], 1).ids.tolist() == other_ids[:5].tolist()
@@ -206,17 +186,42 @@ def test_a_process_that_was_forked_asks_over_a_connection_of_its_own(uri: str) -
     assert ended[1] == 0
 
 
+def test_milvus_is_never_asked_for_more_than_its_search_looks_at() -> None:
+    """It refuses such a search, and where others' rows take places it is asked for more than k."""
+    engine = made(NOWHERE, search_params={"ef": 64, "nprobe": 8})
+    assert engine._params(64, None) == {}
+    assert engine._params(168, None) == {"ef": 168}
+    assert made(NOWHERE)._params(168, None) == {}
+
+
 def test_fewer_than_strong_consistency_is_never_called_exact(uri: str) -> None:
     assert made(uri, index_type="FLAT").exact
     assert not made(uri, index_type="FLAT", consistency="Bounded").exact
     assert not made(uri).exact
 
 
-@given(st.sets(st.integers(0, 60), min_size=1), st.data(), st.integers(1, 5))
-def test_a_filter_lets_through_those_named_and_no_other(held: set[int], data: st.DataObject, terms: int) -> None:
-    some = np.array(sorted(data.draw(st.sets(st.sampled_from(sorted(held)), min_size=1))), dtype=np.int64)
+@given(st.sets(st.integers(0, 60)), st.data(), st.integers(1, 5))
+def test_a_filter_lets_through_those_named_and_no_other(there: set[int], data: st.DataObject, terms: int) -> None:
+    """Whatever else is in the collection."""
+    some = sorted(data.draw(st.sets(st.sampled_from(sorted(there))) if there else st.just(set())))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "MOST_TERMS", terms)
-        expressions = engine_module._expressions(np.array(sorted(held), dtype=np.int64), some)
-    through = [id for id in held for expression in expressions if eval(expression, {"id": id})]
-    assert sorted(through) == some.tolist()
+        patch.setattr(keys_module, "MOST_TERMS", terms)
+        filters = keys_module.expressions(np.array(some, dtype=np.int64))
+    assert sorted(id for id in there for one in filters if eval(one, {"id": id})) == some
+
+
+@given(st.lists(st.integers(0, 2**62), min_size=1, unique=True))
+def test_keys_are_read_as_they_were_written(keys: list[int]) -> None:
+    data = keys_module.written_keys("x", np.array(keys, dtype=np.int64))
+    said = keys_module.read_keys(memoryview(data), len(keys))
+    assert said is not None
+    assert (said[0], said[1].tolist()) == ("x", keys)
+    assert keys_module.read_keys(memoryview(data), len(keys) + 1) is None
+
+
+@pytest.mark.parametrize(
+    "runs", [[[1, 2], [2, 1]], [[-1, 3]], [[0, 3, 0]], [[2**63, 3]], [[0.0, 3]], [[0, 4], [9, -1]], 3]
+)
+def test_keys_that_nobody_wrote_are_not_believed(runs: Any) -> None:
+    said = {"format": keys_module.FORMAT, "collection": "x", "keys": runs}
+    assert keys_module.read_keys(memoryview(json.dumps(said).encode()), 3) is None

@@ -1,9 +1,11 @@
-"""One Milvus collection of ids and vectors: made, filled, searched; what the server refuses is told in words."""
+"""One Milvus collection of keys and vectors: made, filled, searched; what the server refuses is told in words."""
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
+import threading
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from nearkin_milvus import MilvusOptions
 
-ID, VECTOR = "id", "vector"
+KEY, VECTOR = "id", "vector"
 PREFIX = "nearkin_"
 """Of every collection's name, so that a server's owner can tell them."""
 MESSAGE_BYTES = 16 * 2**20
@@ -35,7 +37,11 @@ DROP_SECONDS = 5
 
 
 class Collection:
-    """A collection of its own name on the server. It goes when nobody holds it any more, unless it was kept."""
+    """A collection of its own name on the server. It goes when nobody holds it any more, unless it was kept.
+
+    Rows are added, and never changed or deleted: whoever knows the keys of some finds those for ever, whatever others
+    add, in this process or elsewhere.
+    """
 
     def __init__(self, options: MilvusOptions, metric: Metric, dims: int, name: str) -> None:
         self._options = options
@@ -43,6 +49,8 @@ class Collection:
         self.name = name
         self.milvus_metric = {"l2": "L2", "cosine": "COSINE"}[metric]
         self._drop: weakref.finalize[..., Collection] | None = None
+        self._numbering = threading.Lock()
+        self._next, self._process = 0, 0
 
     @classmethod
     def created(cls, options: MilvusOptions, metric: Metric, dims: int) -> Collection:
@@ -50,7 +58,7 @@ class Collection:
         made = cls(options, metric, dims, f"{PREFIX}{uuid.uuid4().hex}")
         with explained(options):
             made._create()
-        made._drop = weakref.finalize(made, drop, options, made.name)
+        made._drop = weakref.finalize(made, drop, options, made.name, os.getpid())
         return made
 
     def _create(self) -> None:
@@ -58,7 +66,7 @@ class Collection:
 
         client, options = self._client, self._options
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field(ID, DataType.INT64, is_primary=True)
+        schema.add_field(KEY, DataType.INT64, is_primary=True)
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self._dims)
         client.create_collection(
             self.name, schema=schema, num_shards=options.shards, consistency_level=options.consistency
@@ -71,31 +79,35 @@ class Collection:
         client.load_collection(self.name, replica_number=options.replicas)
 
     def keep(self) -> None:
-        """An index on disk names it from now on, so it outlives this process."""
+        """An index on disk or a pickle names it from now on, so it outlives this process."""
         if self._drop is not None:
             self._drop.detach()
 
     # ----------------------------------------------------------------------------------------------- changes
 
-    def put(self, ids: IntArray, vectors: FloatArray) -> None:
-        """These rows, in the place of those with the same ids."""
+    def add(self, vectors: FloatArray) -> IntArray:
+        """(m, d) as rows of their own -> (m,) their keys."""
+        keys = self._fresh(len(vectors))
         with explained(self._options):
-            for rows in self._chunks(len(ids), 8 + 4 * self._dims):
-                some = zip(ids[rows].tolist(), np.asarray(vectors[rows]), strict=True)
-                self._client.upsert(self.name, [{ID: i, VECTOR: vector} for i, vector in some])
+            for rows in self._chunks(len(keys), 8 + 4 * self._dims):
+                some = zip(keys[rows].tolist(), np.asarray(vectors[rows]), strict=True)
+                self._client.insert(self.name, [{KEY: key, VECTOR: vector} for key, vector in some])
+        return keys
 
-    def delete(self, ids: IntArray) -> None:
-        """These rows no more."""
-        with explained(self._options):
-            for rows in self._chunks(len(ids), 32):
-                self._client.delete(self.name, ids=ids[rows].tolist())
+    def _fresh(self, n: int) -> IntArray:
+        """(n,) keys in a row that no row has: each process counts on from a place of its own among 2**62."""
+        with self._numbering:
+            if self._process != os.getpid():  # of a fork too, or it would count on as its parent does
+                self._next, self._process = secrets.randbelow(2**62), os.getpid()
+            first, self._next = self._next, self._next + n
+        return np.arange(first, first + n, dtype=np.int64)
 
     # ------------------------------------------------------------------------------------------------- asked
 
     def search(
         self, queries: FloatArray, limit: int, expression: str = "", params: dict[str, Any] | None = None
     ) -> list[tuple[IntArray, FloatArray]]:
-        """For each of (q, d): at most `limit` ids and Milvus's numbers for them, best first."""
+        """For each of (q, d): at most `limit` keys and Milvus's numbers for them, best first."""
         found: list[tuple[IntArray, FloatArray]] = []
         with explained(self._options):
             for rows in self._chunks(len(queries), 4 * self._dims + 16 * limit):
@@ -109,26 +121,26 @@ class Collection:
             anns_field=VECTOR,
             limit=limit,
             filter=expression,
-            output_fields=[ID],
+            output_fields=[KEY],
             search_params={"params": {**self._options.search_params, **params}},
             consistency_level=self._options.consistency,
         )
 
-    def holds(self, ids: IntArray, vectors: FloatArray) -> bool:
-        """Whether it is there and holds so many rows, and these among them. (m,) ids and (m, d) vectors: a sample."""
+    def holds(self, keys: IntArray, vectors: FloatArray) -> bool:
+        """Whether it is there and has these vectors under these keys. (m,) and (m, d): a sample."""
         with explained(self._options):
             if not self._client.has_collection(self.name):
                 return False
             self._client.load_collection(self.name, replica_number=self._options.replicas)
             rows = self._client.query(
-                self.name, ids=ids.tolist(), output_fields=[ID, VECTOR], consistency_level="Strong"
+                self.name, ids=keys.tolist(), output_fields=[KEY, VECTOR], consistency_level="Strong"
             )
-        held = {row[ID]: np.asarray(row[VECTOR], dtype=np.float32) for row in rows}
-        sample = dict(zip(ids.tolist(), vectors, strict=True))
-        return held.keys() == sample.keys() and all(np.array_equal(held[i], sample[i]) for i in sample)
+        held = {row[KEY]: np.asarray(row[VECTOR], dtype=np.float32) for row in rows}
+        sample = dict(zip(keys.tolist(), vectors, strict=True))
+        return held.keys() == sample.keys() and all(np.array_equal(held[key], sample[key]) for key in sample)
 
     def count(self) -> int:
-        """How many rows it holds."""
+        """How many rows it holds, whoever added them."""
         with explained(self._options):
             rows = self._client.query(self.name, filter="", output_fields=["count(*)"], consistency_level="Strong")
         return int(rows[0]["count(*)"])
@@ -143,12 +155,14 @@ class Collection:
 
 
 def _arrays(hits: Sequence[Any]) -> tuple[IntArray, FloatArray]:
-    ids = np.fromiter((hit[ID] for hit in hits), dtype=np.int64, count=len(hits))
-    return ids, np.fromiter((hit["distance"] for hit in hits), dtype=np.float32, count=len(hits))
+    keys = np.fromiter((hit[KEY] for hit in hits), dtype=np.int64, count=len(hits))
+    return keys, np.fromiter((hit["distance"] for hit in hits), dtype=np.float32, count=len(hits))
 
 
-def drop(options: MilvusOptions, name: str) -> None:
-    """Remove a collection that no index on disk names. A server that is gone has nothing to remove."""
+def drop(options: MilvusOptions, name: str, process: int) -> None:
+    """Remove a collection that nothing on disk names. A server that is gone has nothing to remove."""
+    if process != os.getpid():  # a fork's copies go, and its parent searches on
+        return
     try:
         client(options).drop_collection(name, timeout=DROP_SECONDS)
     except Exception:  # this runs while the interpreter ends or memory is freed: there is nobody to tell

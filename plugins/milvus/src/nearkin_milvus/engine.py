@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from nearkin import NearkinError
 from nearkin.contracts import FloatArray, Hits, IntArray, Metric
 from nearkin_milvus.collection import MOST_HITS, Collection
+from nearkin_milvus.keys import expressions, read_keys, written_keys
 
 if TYPE_CHECKING:
     from nearkin_milvus import MilvusOptions
 
-FORMAT = "nearkin milvus engine 1"
 EPSILON = float(np.finfo(np.float32).eps)
 SAMPLE = 64
 """Rows that are compared when a collection is met again."""
-MOST_TERMS = 5_000
-"""Of one filter expression: ranges and single ids."""
+SPENT, FEW = 0.5, 4096
+"""A collection is made anew where more rows than this share of the references, and than so many, serve nobody here."""
+EFFORTS = ("ef", "search_list")
+"""Of Milvus's search parameters: it refuses a search for more hits than these say."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Milvus gave for one query and this engine holds, nearest first."""
+
+    ids: IntArray
+    distances: FloatArray
+    beyond: float
+    """No other that was asked about is nearer, as Milvus rounds. Infinite: there is no other; 0: nobody knows."""
+    more: bool
+    """Whether there may be others that Milvus would have given, had it been asked for more."""
 
 
 class MilvusEngine:
-    """References in a collection of their own on the server; which ids belong to this state is known here.
+    """References in a collection on the server; under which keys they are there is known here.
 
-    A later state changes the same collection, so an older one may find less of what it holds, never something else.
+    Later and diverging states share the collection: each adds what it has of its own and leaves out what is another's,
+    so that none disturbs another. What no state here needs any more stays there until the collection is made anew.
     """
 
     def __init__(
@@ -36,6 +54,8 @@ class MilvusEngine:
         collection: Collection | None = None,
         ids: IntArray | None = None,
         vectors: FloatArray | None = None,
+        keys: IntArray | None = None,
+        spent: int = 0,
     ) -> None:
         self._options = options
         self._metric: Metric = metric
@@ -43,13 +63,27 @@ class MilvusEngine:
         self._collection = collection
         self._ids = np.zeros(0, dtype=np.int64) if ids is None else ids
         self._vectors = np.zeros((0, dims), dtype=np.float32) if vectors is None else vectors
-        self._longest: float | None = None
+        self._keys = np.zeros(0, dtype=np.int64) if keys is None else keys
+        self._spent = spent
         self.exact = options.index_type == "FLAT" and options.consistency == "Strong"
         """FLAT looks at every vector; below strong consistency even that may miss the newest."""
         self.fingerprint = "exact" if self.exact else self._settings()
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __copy__(self) -> MilvusEngine:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MilvusEngine:
+        """It is never changed, and holds the collection for as long as any copy of an index has it."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As an index on disk does, a pickle names the collection, which is kept from now on."""
+        file = io.BytesIO()
+        self.write(file)
+        return _unpickled, (self._options, self._metric, self._dims, file.getvalue(), self._ids, self._vectors)
 
     def _settings(self) -> str:
         """With the collection's name: another one has learnt another graph or other clusters."""
@@ -60,57 +94,116 @@ class MilvusEngine:
     # ----------------------------------------------------------------------------------------------- changes
 
     def holding(self, ids: IntArray, vectors: FloatArray, changed: IntArray | None = None) -> MilvusEngine:
-        """Another over the same collection, told what changed; over a new one where it must be made anew."""
+        """Another over the same collection, to which what came is added; over a new one where it must be made anew."""
         collection = self._collection
-        if not len(ids) and (collection is None or changed is None):
-            return self._over(None, ids, vectors)
         if collection is None or changed is None:
-            collection = Collection.created(self._options, self._metric, self._dims)
-            collection.put(ids, vectors)
-            return self._over(collection, ids, vectors)
-        there = np.isin(changed, ids)
-        collection.delete(changed[~there])
-        rows = np.searchsorted(ids, np.sort(changed[there]))
-        collection.put(ids[rows], vectors[rows])
-        return self._over(collection, ids, vectors)
+            return self._anew(ids, vectors)
+        kept = ~np.isin(ids, changed)
+        spent = self._spent + len(self) - int(kept.sum())
+        if spent > max(FEW, SPENT * len(ids)):
+            return self._anew(ids, vectors)
+        keys = np.empty(len(ids), dtype=np.int64)
+        keys[kept] = self._keys[np.searchsorted(self._ids, ids[kept])]
+        if not kept.all():
+            keys[~kept] = collection.add(vectors[~kept])
+        return self._over(collection, ids, vectors, keys, spent)
 
-    def _over(self, collection: Collection | None, ids: IntArray, vectors: FloatArray) -> MilvusEngine:
-        return MilvusEngine(self._options, self._metric, self._dims, collection, ids, vectors)
+    def _anew(self, ids: IntArray, vectors: FloatArray) -> MilvusEngine:
+        if not len(ids):
+            return self._over(None, ids, vectors, ids, 0)
+        collection = Collection.created(self._options, self._metric, self._dims)
+        return self._over(collection, ids, vectors, collection.add(vectors), 0)
+
+    def _over(
+        self, collection: Collection | None, ids: IntArray, vectors: FloatArray, keys: IntArray, spent: int
+    ) -> MilvusEngine:
+        return MilvusEngine(self._options, self._metric, self._dims, collection, ids, vectors, keys, spent)
 
     # ------------------------------------------------------------------------------------------------- asked
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> Hits:
         """(q, d) -> the k nearest of each query; at most 16,384, which is what Milvus gives."""
-        some = self._ids if among is None else self._ids[np.isin(self._ids, among)]
-        k = min(k, len(some), MOST_HITS)
+        keys = self._keys_of(among)
+        k = min(k, len(keys), MOST_HITS)
         if not k or self._collection is None:
-            return _hits([_NOTHING] * len(queries), np.full(len(queries), np.inf))
-        expressions = [""] if among is None else _expressions(self._ids, some)
-        parts = [self._collection.search(queries, k, expression) for expression in expressions]
-        found = [self._best(row, k) for row in zip(*parts, strict=True)]
-        return _hits(found, self._floor(queries, found, k == len(some)))
+            return _hits([], np.full(len(queries), np.inf))
+        found = self._found(self._collection, queries, k, None if among is None else keys)
+        return _hits(found, self._floor(queries, found, k))
 
     def within(self, queries: FloatArray, radius: float, among: IntArray | None = None) -> Hits:
         """(q, d) -> all that are at most `radius` away; an error where they are more than Milvus gives."""
-        some = self._ids if among is None else self._ids[np.isin(self._ids, among)]
-        limit = min(len(some), MOST_HITS)
-        if not limit or self._collection is None:
-            return _hits([_NOTHING] * len(queries), np.full(len(queries), np.inf))
-        expressions = [""] if among is None else _expressions(self._ids, some)
-        bound = {"radius": self._bound(radius)}
-        parts = [self._collection.search(queries, limit, expression, bound) for expression in expressions]
-        if len(some) > limit and any(len(ids) == limit for part in parts for ids, _ in part):
-            raise NearkinError(f"engine milvus: more than {limit:,} are within {radius:g}. Ask for a smaller radius.")
-        found = [self._best(row, len(some)) for row in zip(*parts, strict=True)]
+        keys = self._keys_of(among)
+        if not len(keys) or self._collection is None:
+            return _hits([], np.full(len(queries), np.inf))
+        bound = self._bound(radius)
+        found = self._found(self._collection, queries, len(keys), None if among is None else keys, bound)
+        if any(one.more for one in found):
+            raise NearkinError(
+                f"engine milvus: more than {MOST_HITS:,} are within {radius:g}. Ask for a smaller radius."
+            )
         return _hits(found, np.full(len(queries), np.nextafter(np.float32(radius), np.float32(np.inf))))
 
-    def _best(self, parts: tuple[tuple[IntArray, FloatArray], ...], k: int) -> tuple[IntArray, FloatArray]:
-        """The k nearest of what several expressions gave for one query; what came since this state is left out."""
-        ids, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))
-        known = np.isin(ids, self._ids)
-        ids, distances = ids[known], self._in_metric(numbers[known])
+    def _found(
+        self, collection: Collection, queries: FloatArray, k: int, keys: IntArray | None, bound: float | None = None
+    ) -> list[Found]:
+        """Up to k for each query, of those with these keys or of all; those nearer than a bound, if given."""
+        if keys is not None:
+            return self._filtered(collection, queries, k, keys, bound)
+        found: dict[int, Found] = {}
+        rows, ask = [*range(len(queries))], min(MOST_HITS, k + min(k, self._spent))
+        while rows:
+            parts = collection.search(queries[rows], ask, "", self._params(ask, bound))
+            found |= {row: self._mine((part,), k, ask, len(self)) for row, part in zip(rows, parts, strict=True)}
+            rows = [row for row in rows if found[row].more and len(found[row].ids) < k]  # others' rows took places
+            if ask == MOST_HITS:
+                break
+            ask = min(MOST_HITS, 4 * ask)
+        if rows:
+            own = self._filtered(collection, queries[rows], k, self._sorted_keys, bound)
+            found |= zip(rows, own, strict=True)
+        return [found[row] for row in range(len(queries))]
+
+    def _filtered(
+        self, collection: Collection, queries: FloatArray, k: int, keys: IntArray, bound: float | None
+    ) -> list[Found]:
+        """Up to k for each query of those with (m,) keys, ascending."""
+        limit = min(k, MOST_HITS)
+        parts = [collection.search(queries, limit, some, self._params(limit, bound)) for some in expressions(keys)]
+        return [self._mine(row, k, limit, len(keys)) for row in zip(*parts, strict=True)]
+
+    def _mine(self, parts: tuple[tuple[IntArray, FloatArray], ...], k: int, limit: int, n: int) -> Found:
+        """The k nearest of what several searches for `limit` of n gave for one query; others' rows are left out."""
+        keys, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))
+        at = np.searchsorted(self._sorted_keys, keys).clip(max=len(self) - 1)
+        known = self._sorted_keys[at] == keys
+        ids, distances = self._ids[self._order[at[known]]], self._in_metric(numbers[known])
         order = np.argsort(distances, kind="stable")[:k]
-        return ids[order], distances[order]
+        last = [float(self._in_metric(some[-1:])[0]) for _, some in parts if len(some) == limit]
+        more = bool(last) and len(ids) < n
+        if len(ids) > k:
+            last.append(float(distances[order[-1]]))
+        beyond = np.inf if len(order) == n else min(last, default=0.0)
+        return Found(ids[order], distances[order], beyond, more)
+
+    def _keys_of(self, among: IntArray | None) -> IntArray:
+        """(m,) ascending."""
+        return self._sorted_keys if among is None else np.sort(self._keys[np.isin(self._ids, among)])
+
+    @cached_property
+    def _order(self) -> IntArray:
+        """(n,) positions, in the order of keys."""
+        return np.argsort(self._keys, kind="stable")
+
+    @cached_property
+    def _sorted_keys(self) -> IntArray:
+        return self._keys[self._order]
+
+    def _params(self, limit: int, bound: float | None) -> dict[str, Any]:
+        """Beside those of the options."""
+        if bound is not None:
+            return {"radius": bound}
+        efforts = {name: self._options.search_params.get(name) for name in EFFORTS}
+        return {name: limit for name, effort in efforts.items() if isinstance(effort, int | float) and effort < limit}
 
     def _in_metric(self, numbers: FloatArray) -> FloatArray:
         """Milvus gives the square of a Euclidean distance, and the cosine itself."""
@@ -123,81 +216,57 @@ class MilvusEngine:
         slack = (self._dims + 8) * EPSILON
         return 1 - radius - 2 * slack if self._metric == "cosine" else radius**2 * (1 + 4 * slack) + 1e-12
 
-    def _floor(self, queries: FloatArray, found: list[tuple[IntArray, FloatArray]], is_all: bool) -> FloatArray:
-        """(q,) what nothing left out is nearer than: the farthest found, less what float32 may have rounded.
+    def _floor(self, queries: FloatArray, found: list[Found], k: int) -> FloatArray:
+        """(q,) what nothing left out is nearer than: what Milvus says, less what float32 may have rounded.
 
         A sum of d products is off by at most about d * eps times the sum of their sizes (Higham 2002, ch. 3).
         """
         if not self.exact:
             return np.zeros(len(queries), dtype=np.float32)
-        if is_all:
-            return np.full(len(queries), np.inf, dtype=np.float32)
-        last = np.array([distances[-1] if len(distances) else 0 for _, distances in found], dtype=np.float64)
+        last = np.array([one.beyond if len(one.ids) == k else 0 for one in found], dtype=np.float64)
         slack = (self._dims + 8) * EPSILON
         if self._metric == "cosine":
             return np.asarray(last - 4 * slack, dtype=np.float32)
-        lengths = np.linalg.norm(queries.astype(np.float64), axis=1) + self._length_of_longest()
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1) + self._longest
         return np.asarray(np.sqrt(np.maximum(last**2 - 4 * slack * lengths**2, 0)), dtype=np.float32)
 
-    def _length_of_longest(self) -> float:
-        if self._longest is None:
-            starts = range(0, len(self), 2**16)
-            norms = (
-                np.linalg.norm(self._vectors[start : start + 2**16].astype(np.float64), axis=1) for start in starts
-            )
-            self._longest = max((float(some.max()) for some in norms), default=0.0)
-        return self._longest
+    @cached_property
+    def _longest(self) -> float:
+        """The length of the longest; in chunks, as the store may be larger than memory."""
+        starts = range(0, len(self), 2**16)
+        norms = (np.linalg.norm(self._vectors[start : start + 2**16].astype(np.float64), axis=1) for start in starts)
+        return max((float(some.max()) for some in norms), default=0.0)
 
     # -------------------------------------------------------------------------------------------------- disk
 
     def write(self, file: BinaryIO) -> None:
-        """The collection's name: it is kept on the server from now on."""
+        """The collection's name, which is kept on the server from now on, and the keys."""
         if self._collection is not None:
             self._collection.keep()
-        said = {"format": FORMAT, "collection": self._collection.name if self._collection else None}
-        file.write(json.dumps(said).encode())
+        file.write(written_keys(self._collection.name if self._collection else None, self._keys))
 
     def opened(self, data: memoryview, ids: IntArray, vectors: FloatArray) -> MilvusEngine:
         """Over the collection that was written down, where it still holds these; over a new one otherwise."""
-        name = _named(data)
-        if name is None or not len(ids):
-            return self.holding(ids, vectors)
+        said = read_keys(data, len(ids)) if len(ids) else None
+        if said is None:
+            return self._anew(ids, vectors)
+        name, keys = said
         collection = Collection(self._options, self._metric, self._dims, name)
         rows = np.unique(np.linspace(0, len(ids) - 1, SAMPLE).astype(np.int64))
-        if collection.holds(ids[rows], vectors[rows]) and collection.count() == len(ids):
-            return self._over(collection, ids, vectors)
-        return self.holding(ids, vectors)
+        if not collection.holds(keys[rows], vectors[rows]) or (n := collection.count()) < len(ids):
+            return self._anew(ids, vectors)
+        return self._over(collection, ids, vectors, keys, n - len(ids))
 
 
-_NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+def _unpickled(
+    options: MilvusOptions, metric: Metric, dims: int, data: bytes, ids: IntArray, vectors: FloatArray
+) -> MilvusEngine:
+    return MilvusEngine(options, metric, dims).opened(memoryview(data), ids, vectors)
 
 
-def _named(data: memoryview) -> str | None:
-    """The collection that `write` wrote down, or None for any other bytes."""
-    try:
-        said = json.loads(bytes(data))
-        return said["collection"] if said["format"] == FORMAT and isinstance(said["collection"], str) else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
-def _hits(found: list[tuple[IntArray, FloatArray]], floor: FloatArray) -> Hits:
-    ids = np.concatenate([ids for ids, _ in found] or [_NOTHING[0]])
-    distances = np.concatenate([some for _, some in found] or [_NOTHING[1]])
-    counts = np.array([len(ids) for ids, _ in found], dtype=np.int64)
+def _hits(found: list[Found], floor: FloatArray) -> Hits:
+    """Of none: nothing for any query."""
+    ids = np.concatenate([one.ids for one in found] or [np.zeros(0, dtype=np.int64)])
+    distances = np.concatenate([one.distances for one in found] or [np.zeros(0, dtype=np.float32)])
+    counts = np.array([len(one.ids) for one in found] or np.zeros(len(floor)), dtype=np.int64)
     return Hits(ids, distances, counts, np.asarray(floor, dtype=np.float32))
-
-
-def _expressions(held: IntArray, some: IntArray) -> list[str]:
-    """Filters for (m,) of the (n,) ids held, both ascending: ids that stand side by side as one range."""
-    places = np.searchsorted(held, some)  # at least one
-    starts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-    ends = np.append(starts[1:], len(places)) - 1
-    ranges = [(int(some[a]), int(some[b])) for a, b in zip(starts, ends, strict=True)]
-    return [_expression(ranges[at : at + MOST_TERMS]) for at in range(0, len(ranges), MOST_TERMS)]
-
-
-def _expression(ranges: list[tuple[int, int]]) -> str:
-    single = [first for first, last in ranges if first == last]
-    parts = [f"({first} <= id and id <= {last})" for first, last in ranges if first != last]
-    return " or ".join(parts + ([f"id in {single}"] if single else []))
