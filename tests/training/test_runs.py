@@ -463,4 +463,5 @@ def test_embeddings_are_not_embedded_as_if_they_were_a_picture(finished: nearkin
             with pytest.raises(IndexCallError, match="looks like embeddings, which are 8 wide here"):
                 calls(given)
     assert finished.embed(picture[:, :, None]).shape == (1, 8), "the mend that it names"
+    assert finished.embed([picture[:8], picture[:8]]).shape == (2, 8), "a square array is a picture"
     assert finished.embed(picture.astype(np.uint8)).shape == (1, 8), "whole numbers are an image"

@@ -32,8 +32,8 @@ def _is_container(given: Any) -> bool:
 
 
 def _refuse_embeddings(items: list[Any], dim: int) -> None:
-    """A matrix of embeddings would be read as the brightness of one picture."""
-    found = [item for item in items if is_embedding(item, dims=(2,)) and item.shape[1] == dim]
+    """A matrix of embeddings would be read as the brightness of one picture; a square one is taken to be a picture."""
+    found = [item for item in items if is_embedding(item, dims=(2,)) and len(item) != item.shape[1] == dim]
     if found:
         shapes = listing(dict.fromkeys(str(tuple(item.shape)) for item in found))
         raise IndexCallError(
