@@ -183,6 +183,13 @@ class NAType:
         raise TypeError("boolean value of NA is ambiguous")
 
 
+def test_a_group_is_the_same_as_integer_and_as_float(digits: Any) -> None:
+    x, y = digits
+    fitted = IndexClassifier().fit(x[:60], y[:60], groups=np.arange(60))
+    with pytest.raises(IndexCallError, match="are of a group that references are of"):
+        fitted.calibrate(x[60:62], y[60:62], groups=[7.0, float("nan")])
+
+
 @pytest.mark.parametrize("missing", [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), NAType()], ids=repr)
 def test_an_item_without_a_group_is_a_group_of_its_own(missing: Any, digits: Any) -> None:
     x, y = digits

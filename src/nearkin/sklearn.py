@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,17 +168,19 @@ class IndexClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return answers
 
 
-@overload
-def _texts(values: None) -> None: ...
-@overload
-def _texts(values: Iterable[Any]) -> list[str]: ...
-def _texts(values: Iterable[Any] | None) -> list[str] | None:
-    return None if values is None else [str(value) for value in values]
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [str(value) for value in values]
 
 
 def _group_texts(groups: Iterable[Any] | None) -> list[str] | None:
     """As text; of those that are missing (None, NaN, pandas' NA and NaT) each stands alone, which an empty one says."""
-    return None if groups is None else ["" if _is_missing(group) else str(group) for group in groups]
+    return None if groups is None else ["" if _is_missing(group) else _group_text(group) for group in groups]
+
+
+def _group_text(group: Any) -> str:
+    """A column of whole numbers in which some are missing holds floats: 1.0 is the patient that 1 is."""
+    is_whole = isinstance(group, (float, np.floating)) and float(group).is_integer()
+    return str(int(group) if is_whole else group)
 
 
 def _is_missing(value: Any) -> bool:
