@@ -103,7 +103,7 @@ def test_embeddings_without_their_place_in_the_space_are_refused(call: str) -> N
     ("space", "problem"),
     [
         (np.zeros((2, 2), np.float32), "2 x 2 numbers for 2 embeddings; .* has 3 dimensions"),
-        (np.zeros((3, 3), np.float32), "3 x 3 numbers for 2 embeddings"),
+        (np.zeros((3, 3), np.float32), "Embedded.space: 3 given for 2 rows of vectors; one each"),
         (np.full((2, 3), np.nan, np.float32), "space: rows 0, 1 of the embeddings hold NaN"),
     ],
 )
