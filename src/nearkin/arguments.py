@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nearkin.errors import UsageError
 
@@ -22,6 +22,18 @@ def several(given: Any, name: str) -> tuple[Any, ...]:
     if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
         raise UsageError(f"{name}: give a list, {name}=[...], not {_said(given)}.")
     return tuple(given)
+
+
+class PluginLists(NamedTuple):
+    """The plugins that a call brings along, and the files of others."""
+
+    plugins: tuple[Any, ...]
+    plugin_files: tuple[Any, ...]
+
+
+def plugin_lists(plugins: Any, plugin_files: Any) -> PluginLists:
+    """Both as lists; `UsageError` for one thing alone."""
+    return PluginLists(several(plugins, "plugins"), several(plugin_files, "plugin_files"))
 
 
 def _said(given: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nearkin.arguments import several
+from nearkin.arguments import plugin_lists, several
 from nearkin.contracts import Figure, View
 from nearkin.errors import UsageError, listing
 from nearkin.evaluation.differences import as_json, difference, paired
@@ -36,10 +36,7 @@ def compare(
     figure is not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images
     or the known classes are not the same: `why_not` says which.
     """
-    found: dict[str, Any] = {
-        "plugins": several(plugins, "plugins"),
-        "plugin_files": several(plugin_files, "plugin_files"),
-    }
+    found = plugin_lists(plugins, plugin_files)._asdict()
     given = several(runs, "runs")
     opened = [run if isinstance(run, Run) else load_run(run, **found) for run in given]
     _refuse_too_few(opened)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin import training
-from nearkin.arguments import several
+from nearkin.arguments import plugin_lists
 from nearkin.errors import UsageError
 from nearkin.files import MANIFEST
 from nearkin.index import Index
@@ -40,7 +40,7 @@ def train(
     problems), `DataError` (all bad files), `PluginError`, or `WorkFailed` (a NaN loss, an interruption: the error says
     how to continue). Messages and a progress bar go to stderr unless `watch` takes them.
     """
-    folds = _Folds(several(plugins, "plugins"), several(plugin_files, "plugin_files"))
+    folds = _Folds(*plugin_lists(plugins, plugin_files))
     return training.train(recipe, overrides=overrides, runs=runs, watch=watch, begun=begun, folds=folds, **folds.given)
 
 
@@ -52,7 +52,7 @@ def resume(
     watch: Watch | None = None,
 ) -> Run:
     """Continue a run that was interrupted or killed, to the weights it would have had; a finished one is opened."""
-    folds = _Folds(several(plugins, "plugins"), several(plugin_files, "plugin_files"))
+    folds = _Folds(*plugin_lists(plugins, plugin_files))
     return training.resume(run, watch=watch, folds=folds, **folds.given)
 
 

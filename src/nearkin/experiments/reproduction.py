@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.arguments import several
+from nearkin.arguments import plugin_lists
 from nearkin.errors import UsageError
 from nearkin.evaluation import evaluate
 from nearkin.evaluation.views import reopen_data
@@ -57,10 +57,7 @@ def reproduce(
         raise UsageError(f"reproduce: tolerance {tolerance}: it is the largest difference allowed, 0 or more.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("reproduce: it trains, measures and compares in one process; launch one.")
-    brought: dict[str, Any] = {
-        "plugins": several(plugins, "plugins"),
-        "plugin_files": several(plugin_files, "plugin_files"),
-    }
+    brought = plugin_lists(plugins, plugin_files)._asdict()
     old = run if isinstance(run, Run) else load_run(run, **brought)
     if old.recipe.data.fold is not None:
         raise UsageError(f"{old.path}: a fold of another run, which trains it again. Reproduce that one.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearkin.arguments import several
+from nearkin.arguments import plugin_lists
 from nearkin.errors import DataError, NearkinError, UsageError, WorkFailed
 from nearkin.evaluation import evaluate
 from nearkin.experiments.cross_conformal import resume as resume_run
@@ -55,7 +55,7 @@ def sweep(
     and the others go on.
     """
     _refuse_several_processes()
-    brought = Plugins(several(plugins, "plugins"), several(plugin_files, "plugin_files"))
+    brought = Plugins(*plugin_lists(plugins, plugin_files))
     if not recipes:
         raise UsageError("a sweep takes a recipe or more.")
     trainings = plan(
@@ -79,7 +79,7 @@ def resume_sweep(
 ) -> Sweep:
     """Go on with a sweep that was interrupted or killed; failed trainings are tried again."""
     _refuse_several_processes()
-    found = Sweep.open(Path(folder), Plugins(several(plugins, "plugins"), several(plugin_files, "plugin_files")))
+    found = Sweep.open(Path(folder), Plugins(*plugin_lists(plugins, plugin_files)))
     found.advance(watch)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from nearkin.arguments import path_of, several
+from nearkin.arguments import path_of, plugin_lists
 from nearkin.errors import DataError, UsageError
 from nearkin.plugins import load_registries
 from nearkin.provenance import changed
@@ -38,7 +38,7 @@ def train(
     (a NaN loss, an interruption: the error says how to continue). Messages and a progress bar go to stderr
     unless `watch` takes them. `folds` trains those of a recipe that calibrates cross-conformally.
     """
-    plugins, plugin_files = several(plugins, "plugins"), several(plugin_files, "plugin_files")
+    plugins, plugin_files = plugin_lists(plugins, plugin_files)
     registries = load_registries(*plugins, files=plugin_files)
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(find_recipe(recipe), registries, overrides)
@@ -63,7 +63,7 @@ def resume(
     folds: FoldTrainer | None = None,
 ) -> Run:
     """Continue a run that was interrupted or killed, to the weights it would have had; a finished one is opened."""
-    plugins, plugin_files = several(plugins, "plugins"), several(plugin_files, "plugin_files")
+    plugins, plugin_files = plugin_lists(plugins, plugin_files)
     folder = RunFolder(run)
     bundle = folder.read()
     if bundle.meta["state"] == "finished":
