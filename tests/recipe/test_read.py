@@ -133,6 +133,11 @@ def test_every_part_that_is_missing_is_told(told: Told) -> None:
     ("was", "now", "said"),
     [
         ("  steps: 400\n", "", "r.yaml:11:1 train: give exactly one of steps and epochs"),
+        (
+            "type: adam, lr",
+            "type: adam, momentum: 0.5, lr",
+            "r.yaml:13:3 train.optimizer: momentum is for sgd alone, and type is adam: take type: sgd, or delete",
+        ),
         ("steps: 400", "steps: 0", "r.yaml:12:10 train.steps: must be at least 1, not 0."),
         ("source: digits", "source: folder", "r.yaml:4:1 data: source 'folder' needs a path"),
         ("seed: 3", "seed: -1", "r.yaml:3:7 seed: must be at least 0, not -1."),

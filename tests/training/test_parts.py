@@ -175,3 +175,11 @@ def test_the_trunk_moves_at_its_own_rate_and_the_head_at_the_full_one() -> None:
     named = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
     assert {round(rate, 9) for name, rate in named.items() if "blocks" in name} == {0.005}
     assert {rate for name, rate in named.items() if "blocks" not in name} == {0.05}
+
+
+def test_a_temperature_without_contrast_is_refused_and_the_written_default_is_not() -> None:
+    options = nearkin.load_registries(entry_points=False).method.get("classifier").options
+    with pytest.raises(ValueError, match="temperature is of the contrast, and contrast is 0"):
+        options(temperature=0.5)
+    assert options(**options().model_dump()) == options()
+    assert options(contrast=1.0, temperature=0.5)

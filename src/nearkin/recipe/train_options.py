@@ -25,6 +25,13 @@ class OptimizerOptions(Options):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """For sgd alone."""
 
+    @model_validator(mode="after")
+    def _momentum_is_used(self) -> OptimizerOptions:
+        # Its default stands beside adam in every recipe that a run writes, so only another value was meant.
+        if self.type != "sgd" and self.momentum != type(self).model_fields["momentum"].default:
+            raise ValueError(f"momentum is for sgd alone, and type is {self.type}: take type: sgd, or delete momentum")
+        return self
+
 
 class ScheduleOptions(Options):
     """How the learning rate changes over the run."""

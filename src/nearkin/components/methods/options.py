@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nearkin.contracts import ComparisonOptions, Options
 
@@ -27,3 +27,10 @@ class ClassifierOptions(Options):
     """Weight of supervised contrast (Khosla et al. 2020) beside cross-entropy; 0 for none."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Of the supervised contrast."""
+
+    @model_validator(mode="after")
+    def _temperature_is_used(self) -> ClassifierOptions:
+        # Its default stands in every recipe that a run writes, so only another value was meant.
+        if self.contrast == 0 and self.temperature != type(self).model_fields["temperature"].default:
+            raise ValueError("temperature is of the contrast, and contrast is 0: give contrast, or delete temperature")
+        return self
