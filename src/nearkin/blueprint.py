@@ -45,6 +45,12 @@ class Blueprint:
         rotation = recipe.train.rotation
         return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space, rotation)
 
+    @property
+    def said(self) -> str:
+        """Its parts, as an error names them."""
+        kinds = (*self.backbones, self.method, *([self.loss] if self.loss else []))
+        return "the " + " with the ".join(f"{one.kind} {one.type}" for one in kinds)
+
     def refuse_what_needs_an_index(self, why_none: str) -> None:
         """`UsageError` for what a method cannot have whose answers no stored vectors give."""
         asked = {
@@ -74,7 +80,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def _plain(chosen: Selection) -> dict[str, Any]:
-    return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
+    return {"type": chosen.type, "options": chosen.options.model_dump(mode="json", by_alias=True)}
 
 
 def described(description: Mapping[str, Any], registries: Registries) -> Blueprint:

@@ -61,7 +61,10 @@ class Registry:
         if len(found) > 1:
             raise PluginError(self.ambiguity(found))
         if not found:
-            raise PluginError(f"unknown {self.kind} {name!r}.{did_you_mean(name, self.names())}")
+            raise PluginError(
+                f"unknown {self.kind} {name!r}.{did_you_mean(name, self.names())} Install the plugin that brings it, "
+                "or pass it with --plugin FILE or plugins=[module]."
+            )
         return found[0]
 
     def ambiguity(self, found: list[Component]) -> str:

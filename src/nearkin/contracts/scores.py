@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from nearkin.contracts.components import Build, Factory
+from nearkin.contracts.components import Build, Factory, refuse_without
 from nearkin.contracts.types import FloatArray, IntArray, Options
+from nearkin.errors import blaming
 
 
 class FittedScore(Protocol):
@@ -52,5 +53,7 @@ class ScoreChoice:
 
     def make(self, build: Build) -> Score:
         """The score, for vectors compared by `build.metric`."""
-        score: Score = self.factory(self.options, build)
+        with blaming(f"the score {self.type}"):
+            score: Score = self.factory(self.options, build)
+        refuse_without(score, ("fewest", "nearest", "fit"), f"the score {self.type}")
         return score

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nearkin.contracts import Build, EngineChoice
+from nearkin.errors import blaming
 from nearkin.index.model_link import ModelLink
 from nearkin.index.searcher import Searcher
 from nearkin.index.state import Fold, State
@@ -35,7 +36,8 @@ def state_of(
     settings, references = contents.settings, contents.references
     assert isinstance(contents.engine.content, memoryview), "these contents were read"
     empty = engine.make(Build(seed=0, embedding_dim=settings.dim, metric=settings.metric))
-    made = empty.opened(contents.engine.content, references.ids, references.vectors)
+    with blaming(f"the engine {engine.type}"):
+        made = empty.opened(contents.engine.content, references.ids, references.vectors)
     searcher = Searcher(references, made, settings.metric)
     memory = (contents.trained, contents.reviewed)
     folds = tuple(fold_of(number, fold) for number, fold in enumerate(contents.folds))
