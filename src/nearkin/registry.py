@@ -67,6 +67,16 @@ class Registry:
             )
         return found[0]
 
+    def saved(self, name: str) -> Component:
+        """The component that something was saved with: of that qualified name, else the only one of that bare name.
+
+        A plugin may have been given as a file, and now as a module or a distribution. A built-in never stands in.
+        """
+        same = [component for component in self if component.name == name.rpartition(":")[2]]
+        if name in self._by_qualified or len(same) != 1 or same[0].distribution == CORE:
+            return self.get(name)
+        return same[0]
+
     def ambiguity(self, found: list[Component]) -> str:
         """What to say where several distributions offer one name."""
         owners = " and ".join(sorted(component.distribution for component in found))
