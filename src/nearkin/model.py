@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from nearkin.blueprint import Blueprint, described, plain
-from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
+from nearkin.blueprint import Blueprint, described, described_input, plain
+from nearkin.contracts import Backbone, Build, Embedded, FloatArray, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
@@ -260,13 +260,18 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         model.trained_on = frozenset(description["trained_on"])
         model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
-        wanted = _described_input(description["input"])
+        trained = {**description, "input": described_input(description["input"])}
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, PartError) as error:
         raise DamagedError(
             f"{where}: weights and description do not belong together, or the installed plugin changed: {error}"
         ) from error
-    if wanted != model.input:
-        raise DamagedError(f"{where}: was trained on {wanted}, but the installed backbone takes {model.input}.")
+    now = {"input": model.input, "metric": model.method.metric, "class_rule": model.method.class_rule}
+    for name, value in {**now, "embedding_dim": model.embedding_dim}.items():
+        if trained.get(name, value) != value:
+            raise DamagedError(
+                f"{where}: was trained with the {name} {trained[name]}, and has {value} by what is installed here: its "
+                "plugin changed. Install the version that the run's manifest names."
+            )
     return model.eval()
 
 
@@ -292,8 +297,3 @@ def _read_description(data: bytes, where: str) -> dict[str, Any]:
     if version not in READABLE:
         raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {READABLE}.")
     return cast(dict[str, Any], description)
-
-
-def _described_input(said: Mapping[str, Any]) -> InputSpec:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
-    return InputSpec(**fields)

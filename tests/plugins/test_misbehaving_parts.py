@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -334,7 +335,35 @@ def test_an_engine_that_raises_is_named() -> None:
         index.query(QUERY)
 
 
-# ------------------------------------------------------------------------------------------------ saved models
+# ----------------------------------------------------------------------------------- saved indexes and models
+
+
+class Nearest:
+    """A score that is right: the distance to the nearest reference."""
+
+    fewest = 1
+    nearest = None
+
+    def fit(self, vectors: Any, codes: Any) -> Any:
+        own = [vectors[codes == code] for code in range(codes.max() + 1)]
+        return lambda queries: np.stack([np.abs(queries[:, None] - one).sum(axis=2).min(axis=1) for one in own], axis=1)
+
+
+def test_an_index_opens_calibrated_where_the_plugin_that_made_it_is_given_another_way(tmp_path: Path) -> None:
+    plugin = Parts(engine=lambda options, build: FlatEngine("l2"), score=lambda options, build: Nearest())
+    engine, score = nearkin.engine("odd", plugins=[plugin]), nearkin.score("odd", plugins=[plugin])
+    index = Index(metric="l2", class_rule="nearest", dim=3, engine=engine, score=score, alpha=0.2)
+    index.add(np.eye(3, dtype=np.float32), ["a", "b", "b"])
+    drawn = np.random.default_rng(0).random((20, 3), dtype=np.float32)
+    index.calibrate(drawn, ["a", "b"] * 10)
+    index.save(tmp_path / "index")
+    plugin.__name__ = "odd_plugin.py"
+    again = nearkin.load_index(tmp_path / "index", plugins=[plugin])
+    assert again.query(QUERY) == index.query(QUERY)
+    assert again.query(QUERY).p_values
+
+
+# ------------------------------------------------------------------------------------------------ saved options
 
 
 class Aliased(Options):
@@ -354,6 +383,22 @@ def test_a_saved_model_whose_plugin_raises_now_names_place_and_part() -> None:
     model, _ = built(Parts(backbone=lambda options, build: Flat()))
     with pytest.raises(DamagedError, match=r"here: .* plugin changed: the backbone odd-plugin:odd raised"):
         load_model(model.files(), load_registries(Parts(backbone=broken), entry_points=False), "here")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"metric": "l1"}, "was trained with the metric l2, and has l1 by what is installed here: its plugin changed"),
+        ({"class_rule": "prototype"}, "was trained with the class_rule nearest, and has prototype"),
+    ],
+)
+def test_a_saved_model_whose_method_compares_in_another_way_now_is_refused(
+    attributes: dict[str, Any], said: str
+) -> None:
+    model, _ = built(Parts(method=lambda options, build: Plain()))
+    other = load_registries(Parts(method=lambda options, build: changed(Plain, **attributes)), entry_points=False)
+    with pytest.raises(DamagedError, match=f"here: {said}"):
+        load_model(model.files(), other, "here")
 
 
 def test_a_saved_model_whose_plugin_is_missing_says_how_to_give_it() -> None:
