@@ -37,14 +37,14 @@ class PartError(PluginError):
 
 
 @contextmanager
-def blaming(who: str) -> Iterator[None]:
+def blaming(who: str, *, but: type[Exception] = NearkinError) -> Iterator[None]:
     """Whatever a part's code raises names the part; SystemExit too, which would end the program as if all were done.
 
-    nearkin's own errors say enough.
+    nearkin's own errors say enough, and those of `but`.
     """
     try:
         yield
-    except NearkinError:
+    except (NearkinError, but):
         raise
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())

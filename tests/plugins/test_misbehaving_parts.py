@@ -17,7 +17,7 @@ from torch import nn
 import nearkin
 from nearkin import Index, Options, hookimpl, load_registries
 from nearkin.blueprint import Blueprint
-from nearkin.contracts import Build, InputSpec, Kind, Metric, Register
+from nearkin.contracts import Build, Hits, InputSpec, Kind, Metric, Register
 from nearkin.errors import DamagedError, PluginError
 from nearkin.index.engines.flat import FlatEngine
 from nearkin.making import make_sampler
@@ -333,6 +333,65 @@ def test_an_engine_that_raises_is_named() -> None:
     index.add(np.eye(3, dtype=np.float32), ["a", "b", "b"])
     with pytest.raises(PluginError, match="the engine Silent raised TimeoutError: no answer"):
         index.query(QUERY)
+
+
+class Mute(FlatEngine):
+    """Cannot be written, or opened as what it was."""
+
+    def holding(self, ids: Any, vectors: Any, changed: Any = None) -> Any:
+        return Mute("l2", ids, vectors)
+
+    def write(self, file: Any) -> None:
+        raise TypeError("no bytes")
+
+
+class Absent(FlatEngine):
+    """Opens as nothing."""
+
+    def holding(self, ids: Any, vectors: Any, changed: Any = None) -> Any:
+        return Absent("l2", ids, vectors)
+
+    def opened(self, data: Any, ids: Any, vectors: Any) -> Any:
+        return Absent("l2")
+
+
+class Strange(Silent):
+    """Proposes what there is not."""
+
+    def holding(self, ids: Any, vectors: Any, changed: Any = None) -> Any:
+        return Strange("l2", ids, vectors)
+
+    def search(self, queries: Any, k: int, among: Any = None) -> Any:
+        return Hits(np.array([-7]), np.zeros(1, np.float32), np.array([1]), np.zeros(1, np.float32))
+
+
+def test_an_engine_that_proposes_what_there_is_not_is_named() -> None:
+    index = index_over(Strange)
+    index.add(np.eye(3, dtype=np.float32), ["a", "b", "b"])
+    with pytest.raises(PluginError, match="the engine Strange proposes none of the 3 references for a query"):
+        index.query(QUERY)
+
+
+def test_an_engine_that_cannot_be_saved_or_opened_is_named(tmp_path: Path) -> None:
+    for engine in (Mute, Absent):
+        index = index_over(engine)
+        index.add(np.eye(3, dtype=np.float32), ["a", "b", "b"])
+        with pytest.raises(PluginError, match=r"the engine odd-plugin:odd (raised TypeError: no byte|holds 0 vector)"):
+            _saved_and_opened(index, engine, tmp_path / engine.__name__)
+
+
+def _saved_and_opened(index: Index, engine: type[FlatEngine], folder: Path) -> None:
+    index.save(folder)
+    nearkin.load_index(folder, plugins=[Parts(engine=lambda options, build: engine("l2"))])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"), [({"fewest": None}, "the fewest None"), ({"nearest": 2.0}, r"the nearest 2\.0")]
+)
+def test_a_score_without_whole_numbers_is_refused(attributes: dict[str, Any], said: str) -> None:
+    choice = nearkin.score("odd", plugins=[Parts(score=lambda options, build: changed(Nearest, **attributes))])
+    with pytest.raises(PluginError, match=f"the score odd-plugin:odd has {said}, which is no whole number above 0"):
+        choice.make(Build(seed=0, metric="l2", embedding_dim=3))
 
 
 # ----------------------------------------------------------------------------------- saved indexes and models

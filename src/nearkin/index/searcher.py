@@ -26,11 +26,14 @@ def filled(engine: Engine, ids: IntArray, vectors: FloatArray, changed: IntArray
     """The engine that this one makes to hold (n,) ids and (n, d) vectors; `PluginError` where it does not hold them."""
     who = f"the engine {type(engine).__name__}"
     with blaming(who):
-        made = engine.holding(ids, vectors, changed=changed)
-        n = len(made)
-    if n != len(ids):
-        raise PluginError(f"{who} holds {n} vectors after it was given {len(ids)}: see nearkin.contracts.")
-    return made
+        return holds(engine.holding(ids, vectors, changed=changed), len(ids), who)
+
+
+def holds(engine: Engine, n: int, who: str) -> Engine:
+    """This engine, which was given n vectors; `PluginError` where it holds others."""
+    if len(engine) != n:
+        raise PluginError(f"{who} holds {len(engine)} vectors after it was given {n}: see nearkin.contracts.")
+    return engine
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Searcher:
             return self._all(queries, min(ask, n))
         with blaming(f"the engine {type(self.engine).__name__}"):
             proposed = Proposed.of(self.engine.search(queries, min(ask, n)), self.references.ids)
+        if n and proposed.missing.all(axis=1).any():
+            raise PluginError(
+                f"the engine {type(self.engine).__name__} proposes none of the {n} references for a query. "
+                "Take another, or mend its plugin."
+            )
         codes = self.references.codes[proposed.positions]
         needed = proposed.needed(shown, codes, k) if self.engine.exact else ~proposed.missing
         return measured(proposed, needed, queries, self.references.vectors, self.metric)

@@ -53,7 +53,7 @@ class BatchCheck:
             raise
         # A plugin's sampler may raise, or return, anything.
         except Exception as error:
-            problem = f"raised {type(error).__name__}: {error}"
+            problem = f"raised {type(error).__name__}: {error}".rstrip(": ")
             raise PluginError(self._told(step, problem)) from error
         if problem:
             raise PluginError(self._told(step, problem))
