@@ -126,7 +126,7 @@ def test_weights_of_another_architecture_are_refused() -> None:
 def test_a_backbone_that_changed_its_input_is_refused() -> None:
     model = build_model(blueprint(), REGISTRIES)
     model.input = replace(model.input, mean=(0.1,))
-    with pytest.raises(DamagedError, match="was trained on"):
+    with pytest.raises(DamagedError, match="was trained with the input InputSpec"):
         load_model(saved(model), REGISTRIES, "here")
 
 

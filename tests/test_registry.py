@@ -55,6 +55,16 @@ def test_an_unknown_name_is_told_with_the_nearest_valid_one() -> None:
         registry(component("triplet")).get("tripelt")
 
 
+def test_what_was_saved_is_found_where_its_plugin_is_given_another_way() -> None:
+    mine = component("angular", "mine")
+    assert registry(mine).saved("mine.py:angular") is registry(mine).saved("mine:angular") is mine
+    other = component("angular", "other")
+    assert registry(mine, other).saved("other:angular") is other
+    for several in (registry(mine, other), registry(component("angular", CORE)), registry()):
+        with pytest.raises(PluginError, match=r"unknown loss 'mine\.py:angular'"):
+            several.saved("mine.py:angular")
+
+
 def test_what_is_discarded_is_gone_and_its_name_is_free_again() -> None:
     mine = component("angular")
     made = registry(mine)

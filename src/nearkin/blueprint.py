@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nearkin.contracts import Kind
+from nearkin.contracts import InputSpec, Kind
 from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.recipe.preparation import Preparation
@@ -45,6 +45,12 @@ class Blueprint:
         rotation = recipe.train.rotation
         return cls(recipe.seed, classes, *parts, recipe.embed, recipe.data.preparation, space, rotation)
 
+    @property
+    def said(self) -> str:
+        """Its parts, as an error names them."""
+        kinds = (*self.backbones, self.method, *([self.loss] if self.loss else []))
+        return "the " + " with the ".join(f"{one.kind} {one.type}" for one in kinds)
+
     def refuse_what_needs_an_index(self, why_none: str) -> None:
         """`UsageError` for what a method cannot have whose answers no stored vectors give."""
         asked = {
@@ -74,7 +80,7 @@ def plain(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def _plain(chosen: Selection) -> dict[str, Any]:
-    return {"type": chosen.type, "options": chosen.options.model_dump(mode="json")}
+    return {"type": chosen.type, "options": chosen.options.model_dump(mode="json", by_alias=True)}
 
 
 def described(description: Mapping[str, Any], registries: Registries) -> Blueprint:
@@ -98,3 +104,8 @@ def described(description: Mapping[str, Any], registries: Registries) -> Bluepri
         SPACE.validate_json(json.dumps(description.get("space", []))),
         float(description["rotation"]) if "rotation" in description else None,
     )
+
+
+def described_input(said: Mapping[str, Any]) -> InputSpec:
+    """The input spec that a backbone had when its model was saved."""
+    return InputSpec(**said)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -29,6 +30,25 @@ class PluginError(NearkinError):
     """A plugin is missing or broken, and what was asked needs it."""
 
     exit_code = 3
+
+
+class PartError(PluginError):
+    """The code of a part raised something of its own."""
+
+
+@contextmanager
+def blaming(who: str, *, but: type[Exception] = NearkinError) -> Iterator[None]:
+    """Whatever a part's code raises names the part; SystemExit too, which would end the program as if all were done.
+
+    nearkin's own errors say enough, and those of `but`.
+    """
+    try:
+        yield
+    except (NearkinError, but):
+        raise
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PartError(f"{who} raised {said.rstrip(':.')}. 'nearkin --debug ...' shows the line.") from error
 
 
 class DamagedError(NearkinError):

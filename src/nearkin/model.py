@@ -13,15 +13,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from nearkin.blueprint import Blueprint, described, plain
-from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
+from nearkin.blueprint import Blueprint, described, described_input, plain
+from nearkin.contracts import Backbone, Build, Embedded, FloatArray, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
-from nearkin.errors import DamagedError, DataError, UsageError, listing
+from nearkin.errors import DamagedError, DataError, PartError, UsageError, blaming, listing
 from nearkin.files import sha256, to_json
 from nearkin.looks import Looks
-from nearkin.making import make, make_backbone
+from nearkin.making import compared, make, make_backbone, make_method
 from nearkin.modes import evaluating, seeded
 from nearkin.parsing import bounded_tensors
 from nearkin.registry import Registries
@@ -122,7 +122,7 @@ class Model(nn.Module):
         chunks = np.split(images, range(EMBED_BATCH, len(images), EMBED_BATCH))
         device = next(self.parameters()).device
         # An index holds one precision's embeddings, whatever its caller does beside.
-        with evaluating(self), torch.autocast(device.type, enabled=False):
+        with evaluating(self), torch.autocast(device.type, enabled=False), blaming(self.blueprint.said):
             made = [embed(torch.from_numpy(chunk).to(device)) for chunk in chunks]
         columns = (torch.cat([part.cpu() for part in parts]) for parts in zip(*made, strict=True))
         return [cast(FloatArray, column.numpy().astype(np.float32, copy=False)) for column in columns]
@@ -160,7 +160,8 @@ class Model(nn.Module):
         embed = self.blueprint.embed
         if embed.discriminant is not None:
             asked, given = discriminated(asked, given, codes, views=embed.views, ridge=embed.discriminant)
-        return cast(FloatArray, self.method.compare(asked, given, codes).cpu().numpy())
+        scores = compared(self.method, asked, given, codes, f"the method {self.blueprint.method.type}")
+        return cast(FloatArray, scores.cpu().numpy())
 
     def embed(self, images: Sequence[Any]) -> Embedded:
         """Paths, PIL images or arrays -> their embeddings, as the index takes them. All bad images are told at once."""
@@ -239,8 +240,7 @@ def build_model(blueprint: Blueprint, registries: Registries, *, weights_follow:
         backbone = make_backbone(blueprint.backbones, build, registries)
         build = replace(build, input=backbone.input, embedding_dim=backbone.embedding_dim)
         loss: Loss | None = make(blueprint.loss, build, registries, wants=("__call__",)) if blueprint.loss else None
-        wants = ("metric", "class_rule", "loss", "transform", "compare")
-        method: Method = make(blueprint.method, replace(build, loss=loss), registries, wants=wants)
+        method = make_method(blueprint.method, replace(build, loss=loss), registries)
         model = Model(blueprint, backbone, method, loss)
     if model.no_index:
         blueprint.refuse_what_needs_an_index(model.no_index)
@@ -260,13 +260,18 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         model.trained_on = frozenset(description["trained_on"])
         model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
-        wanted = _described_input(description["input"])
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        trained = {**description, "input": described_input(description["input"])}
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, PartError) as error:
         raise DamagedError(
             f"{where}: weights and description do not belong together, or the installed plugin changed: {error}"
         ) from error
-    if wanted != model.input:
-        raise DamagedError(f"{where}: was trained on {wanted}, but the installed backbone takes {model.input}.")
+    now = {"input": model.input, "metric": model.method.metric, "class_rule": model.method.class_rule}
+    for name, value in {**now, "embedding_dim": model.embedding_dim}.items():
+        if trained.get(name, value) != value:
+            raise DamagedError(
+                f"{where}: was trained with the {name} {trained[name]}, and has {value} by what is installed here: its "
+                "plugin changed. Install the version that the run's manifest names."
+            )
     return model.eval()
 
 
@@ -275,7 +280,7 @@ def _check_sizes(blueprint: Blueprint, registries: Registries, weights: Mapping[
     try:
         with torch.device("meta"):
             planned = build_model(blueprint, registries, weights_follow=True).state_dict()
-    except (RuntimeError, TypeError):  # a plugin's part that cannot be planned without memory
+    except (RuntimeError, TypeError, PartError):  # a plugin's part that cannot be planned without memory
         return
     differ = [name for name, tensor in weights.items() if name in planned and planned[name].shape != tensor.shape]
     differ += sorted(set(planned) ^ set(weights))
@@ -292,8 +297,3 @@ def _read_description(data: bytes, where: str) -> dict[str, Any]:
     if version not in READABLE:
         raise DamagedError(f"{where}: {DESCRIPTION} has format version {version}; this nearkin reads {READABLE}.")
     return cast(dict[str, Any], description)
-
-
-def _described_input(said: Mapping[str, Any]) -> InputSpec:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
-    return InputSpec(**fields)

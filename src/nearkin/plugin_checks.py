@@ -95,6 +95,9 @@ def _options_problem(component: Component) -> str | None:
         return f"its options cannot be made: {type(error).__name__}: {error}"
     if not isinstance(options, type) or not issubclass(options, Options):
         return "options must be a subclass of nearkin.Options"
+    taken = {"type", "init_from"} if component.kind == "backbone" else {"type"}
+    if clash := sorted(taken & {field.alias or name for name, field in options.model_fields.items()}):
+        return f"its options have the field {listing(map(repr, clash))}, which is a key of the recipe's own. Rename it"
     try:
         options.model_json_schema()
     # pydantic raises several kinds, some of them only now: a type that is imported for the type checker alone,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
+from nearkin.contracts import Kind
 from nearkin.recipe import Recipe
 from nearkin.registry import Registries
 
@@ -42,3 +43,15 @@ def component_facts(recipe: Recipe, registries: Registries) -> list[dict[str, st
         for p in parts
     }
     return [facts[key] for key in sorted(facts)]
+
+
+def perhaps_changed(parts: Sequence[Mapping[str, str]], registries: Registries) -> list[Mapping[str, str]]:
+    """Those of a run's components that are not as they were: of another version, or of several plugins by now.
+
+    A local file's always: nothing says its version.
+    """
+
+    def here(part: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(one.distribution, one.version) for one in registries.of(cast(Kind, part["kind"])).named(part["name"])]
+
+    return [part for part in parts if part["version"] == "local" or here(part) != [(part["from"], part["version"])]]

@@ -61,8 +61,21 @@ class Registry:
         if len(found) > 1:
             raise PluginError(self.ambiguity(found))
         if not found:
-            raise PluginError(f"unknown {self.kind} {name!r}.{did_you_mean(name, self.names())}")
+            raise PluginError(
+                f"unknown {self.kind} {name!r}.{did_you_mean(name, self.names())} Install the plugin that brings it, "
+                "or pass it with --plugin FILE or plugins=[module]."
+            )
         return found[0]
+
+    def saved(self, name: str) -> Component:
+        """The component that something was saved with: of that qualified name, else the only one of that bare name.
+
+        A plugin may have been given as a file, and now as a module or a distribution. A built-in never stands in.
+        """
+        same = [component for component in self if component.name == name.rpartition(":")[2]]
+        if name in self._by_qualified or len(same) != 1 or same[0].distribution == CORE:
+            return self.get(name)
+        return same[0]
 
     def ambiguity(self, found: list[Component]) -> str:
         """What to say where several distributions offer one name."""

@@ -17,7 +17,8 @@ from nearkin.files import MANIFEST, Bundle, read_bundle, read_manifest, save_bun
 from nearkin.locks import held_alone
 from nearkin.parsing import parsing
 from nearkin.places import Place
-from nearkin.plugins import engine_of, load_registries, score_of
+from nearkin.plugins import load_registries
+from nearkin.provenance import perhaps_changed
 from nearkin.recipe import Recipe, parse_recipe, to_yaml
 from nearkin.registry import Registries
 from nearkin.writable import explaining
@@ -192,7 +193,9 @@ class Run:
     def index(self) -> Index:
         """The run's index, ready for queries."""
         from nearkin.index import load
+        from nearkin.index.engines.choice import saved as saved_engine
         from nearkin.index.model_link import ModelLink
+        from nearkin.index.scores.choice import saved as saved_score
 
         if self.model.no_index:
             raise NoIndexError(f"{self.path}: has no index: {self.model.no_index} run.compare answers for it.")
@@ -201,8 +204,8 @@ class Run:
             embed=self.model.embed,
             model_files=self.model.files,
             fold_models=[ModelLink(run.model.embed, run.model.files, run.model_digest) for run in self.folds],
-            engine_for=partial(engine_of, self.registries),
-            score_for=partial(score_of, self.registries),
+            engine_for=partial(saved_engine, self.registries.engine),
+            score_for=partial(saved_score, self.registries.score),
         )
         self._require_own("index", index.model_digest)
         return index
@@ -272,12 +275,15 @@ def read_run_recipe(folder: RunFolder, bundle: Bundle, registries: Registries) -
         return parse_recipe(text, registries, name=str(folder.recipe), settled=True)
     except RecipeError as error:
         with parsing(folder.path / MANIFEST):
-            missing = [c for c in bundle.meta.get("components", []) if not registries.of(c["kind"]).named(c["name"])]
-            said = ", ".join(f"{c['kind']} {c['name']} of {c['from']} {c['version']}" for c in missing)
-        if not missing:
+            parts = bundle.meta.get("components", [])
+            missing = [c for c in parts if not registries.of(c["kind"]).named(c["name"])]
+            other = missing or perhaps_changed(parts, registries)
+            said = ", ".join(f"{c['kind']} {c['name']} of {c['from']} {c['version']}" for c in other)
+        if not other:
             raise
+        what = "are not installed here" if missing else "may be others here, and its recipe does not read with these"
         raise PluginError(
-            f"{folder.path}: this run was made with parts that are not installed here: {said}. "
+            f"{folder.path}: this run was made with parts that {what}: {said}. "
             f"Install what brings them, or pass it with --plugin FILE or plugins=[module].\n{error}"
         ) from error
 

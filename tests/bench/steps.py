@@ -52,7 +52,7 @@ def trainer_seconds(steps: int) -> float:
             metrics=Path(folder) / "metrics.jsonl",
             checkpoints=Path(folder) / "checkpoints",
             accelerator=prepared.accelerator,
-            check=BatchCheck(prepared.registries.sampler.get(prepared.recipe.sampler.type), len(train.labels)),
+            check=BatchCheck(prepared.registries.sampler.get(prepared.recipe.sampler.type), train.labels),
         )
         started = time.perf_counter()
         trainer.run()

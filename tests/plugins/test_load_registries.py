@@ -181,6 +181,12 @@ def test_a_plugin_that_swallows_the_refusal_of_a_component_is_told_nevertheless(
         load_registries(module("mine", nearkin_losses=nearkin_losses), entry_points=False)
 
 
+class Typed(Options):
+    """Would overwrite the loss's name in a run's recipe."""
+
+    type: str = "soft"
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -189,6 +195,7 @@ def test_a_plugin_that_swallows_the_refusal_of_a_component_is_told_nevertheless(
         ({"takes": ("pairs", "quads")}, "no such structure: 'quads'"),
         ({"yields": "quads"}, "no such structure: 'quads'"),
         ({"options": dict}, "options must be a subclass of nearkin.Options"),
+        ({"options": Typed}, "its options have the field 'type', which is a key of the recipe's own. Rename it"),
         ({"options": Options()}, "options must be a subclass of nearkin.Options"),
         ({"factory": None}, "must be callable"),
         ({"factory": lambda options: None}, "too many positional arguments"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from pydantic import field_validator, model_serializer
 
-from nearkin.contracts import Component, Options
+from nearkin.contracts import Comparison, Component, LossOptions, Options
 from nearkin.errors import Problem, RecipeError
 from nearkin.recipe import Recipe
 from nearkin.registry import PluginStatus, Registries
@@ -106,9 +107,18 @@ class Forgets(Options):
         return {"width": 1}
 
 
+def saying(what: str, said: Any) -> type[Options]:
+    """A loss's options that say this of it."""
+    return type("Saying", (LossOptions,), {"__annotations__": {"width": int}, "width": 1, what: lambda self: said})
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (saying("comparison", ("l2", True)), "say ('l2', True) of how it compares, which is no Comparison."),
+        (saying("comparison", Comparison("x", cast(Any, "l7"))), "and no metric or normalize is called so."),
+        (saying("mining_key", "miner"), "say that 'miner' is the key by which it mines, and have no such key."),
+        (saying("learns", "yes"), "say 'yes' of whether it learns: True, False, or None."),
         (Breaks, "other:net broke while it checked its options: KeyError: 'oops'. Its plugin must mend that."),
         (Forgets, "the options of other:net do not read back the same from a written recipe."),
     ],

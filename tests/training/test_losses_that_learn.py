@@ -80,7 +80,7 @@ def trainer(folder: Path, of: Model, **optimizer: Any) -> Trainer:
         metrics=folder / "metrics.jsonl",
         checkpoints=folder / "checkpoints",
         accelerator=Accelerator(cpu=True),
-        check=BatchCheck(component, len(train.labels)),
+        check=BatchCheck(component, train.labels),
     )
 
 

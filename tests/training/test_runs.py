@@ -332,6 +332,28 @@ def test_a_run_made_with_a_missing_plugin_names_it(finished: nearkin.Run, tmp_pa
         nearkin.load_run(copy)
 
 
+def test_a_run_whose_plugin_takes_other_options_now_says_what_it_was_made_with(
+    finished: nearkin.Run, tmp_path: Path
+) -> None:
+    import shutil
+
+    from nearkin.files import read_manifest, sha256, write_manifest
+    from nearkin.run import FORMAT, VERSION
+
+    copy = tmp_path / "1"
+    shutil.copytree(finished.path, copy)
+    text = (copy / "recipe.yaml").read_text().replace("type: contrastive", "type: contrastive\n  gone: 1")
+    (copy / "recipe.yaml").write_text(text)
+    body = read_manifest(copy, format_name=FORMAT, version=VERSION)
+    body["files"]["recipe.yaml"] |= {"sha256": sha256(text.encode()), "size": len(text.encode())}
+    body["meta"]["components"] = [{"kind": "loss", "name": "contrastive", "from": "nearkin-zebra", "version": "2.1"}]
+    write_manifest(copy, body)
+    with pytest.raises(
+        PluginError, match=r"may be others here.*: loss contrastive of nearkin-zebra 2(.|\n)*loss\.gone"
+    ):
+        nearkin.load_run(copy)
+
+
 def test_the_run_folder_is_the_last_line_on_stdout(recipe: Path) -> None:
     arguments = [str(recipe), "train.steps=2", "--runs", str(recipe.parent / "r")]
     command = [sys.executable, "-m", "nearkin", "train", *arguments]

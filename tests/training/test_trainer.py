@@ -15,7 +15,7 @@ from accelerate import Accelerator
 
 from nearkin import load_registries
 from nearkin.blueprint import Blueprint
-from nearkin.contracts import Batch, Build, Pairs, Register, Split
+from nearkin.contracts import Batch, Build, Episode, Pairs, Register, Split
 from nearkin.errors import DataError, PluginError, WorkFailed
 from nearkin.hookspecs import hookimpl
 from nearkin.model import Model, build_model
@@ -94,7 +94,7 @@ def trainer(folder: Path, *, of: Model | None = None, select: bool = True, **opt
         metrics=folder / "metrics.jsonl",
         checkpoints=folder / "checkpoints",
         accelerator=Accelerator(cpu=True),
-        check=BatchCheck(component, len(train.labels)),
+        check=BatchCheck(component, train.labels),
     )
 
 
@@ -329,6 +329,13 @@ def pairs(items: list[int], *parts: list[int]) -> Batch:
         (pairs([0, 1, 99], [0], [1], [0], [2]), "outside the 12 training images"),
         (pairs([0, 1, 4], [0], [1], [0], [3]), "outside its own batch of 3 items"),
         (pairs([0, 1, 4], [0], [0], [0], [2]), "an image with itself"),
+        (pairs([0, 1, 4], [], [], [], []), "gave no pairs at all"),
+        (pairs([0, 1, 4], [0, 1], [1], [0], [2]), "gave sides of 2, 1, 1, 1 positions"),
+        (pairs([0, 1, 4], [0], [2], [0], [2]), "says of images of two classes that they are of one"),
+        (pairs([0, 1, 4], [0], [1], [0], [1]), "says of images of one class that they are of two"),
+        (pairs([], [], [], [], []), "a batch without items"),
+        (Batch(np.arange(3) / 2, Pairs([0], [1], [0], [2])), "gave float64 of shape .3,. where positions are wanted"),
+        (Batch(np.arange(3), Pairs(0, 1, 0, 2)), "where positions are wanted"),
         (KeyError("x"), "raised KeyError"),
     ],
 )
@@ -337,6 +344,27 @@ def test_a_batch_that_breaks_its_contract_names_the_sampler(tmp_path: Path, batc
     made.sampler = Misbehaving(batch)
     with pytest.raises(PluginError, match=f"the sampler nearkin:balanced_pairs .*{said}"):
         made.run()
+
+
+def test_positions_in_lists_tensors_and_narrow_arrays_are_as_good(tmp_path: Path) -> None:
+    made = trainer(tmp_path, steps=2)
+    sides = [0, 2], torch.tensor([1, 3]), np.array([1, 0], dtype=np.int32)[::-1], (2, 3)
+    made.sampler = Misbehaving(Batch(cast(Any, [0, 1, 4, 5]), Pairs(*sides)))
+    assert made.run().ended == "steps done"
+
+
+@pytest.mark.parametrize(
+    ("structure", "said"),
+    [
+        (Episode([0, 1], []), "gave an episode of 2 support images and 0 queries"),
+        (Episode([0, 1], [1, 2]), "in both support and query"),
+        (Episode([0, 1], [2]), "asks about a class of which its support has no image"),
+    ],
+)
+def test_an_episode_that_breaks_its_contract_names_the_sampler(structure: Episode, said: str) -> None:
+    check = BatchCheck(load_registries(entry_points=False).sampler.get("episodes"), images("train").labels)
+    with pytest.raises(PluginError, match=f"the sampler nearkin:episodes .*{said}"):
+        check.batch(Misbehaving(Batch(np.array([0, 1, 4]), structure)), 0)
 
 
 class Odd:
@@ -358,6 +386,10 @@ class Odd:
         (lambda e, _labels, indices_tuple=None: e, "a tensor of shape"),
         (lambda _e, _labels, indices_tuple=None: None, "a NoneType"),
         (lambda e, _labels, indices_tuple=None: e.detach().mean(), "no gradient flows from"),
+        (
+            lambda e, _labels, pairs=None: e.mean(),
+            "method embedding with the loss odd raised TypeError: .*indices_tuple",
+        ),
     ],
 )
 def test_a_loss_that_teaches_nothing_is_refused(tmp_path: Path, loss: Any, said: str) -> None:

@@ -14,7 +14,9 @@ from nearkin.contracts import Way
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow, FalseFlags
-from nearkin.plugins import engine_of, load_registries, score_of
+from nearkin.index.engines.choice import saved as saved_engine
+from nearkin.index.scores.choice import saved as saved_score
+from nearkin.plugins import load_registries
 from nearkin.run import index_folder
 
 SHOWN = 5
@@ -204,7 +206,8 @@ def export(path: Path, output: Path, *, plugins: Sequence[Path], as_json: bool) 
 def opened(folder: Path, plugins: Sequence[Path]) -> Index:
     """Without its model; engine and outlier score may be a plugin's."""
     registries = load_registries(files=plugins)
-    return load(folder, engine_for=partial(engine_of, registries), score_for=partial(score_of, registries))
+    engine_for, score_for = partial(saved_engine, registries.engine), partial(saved_score, registries.score)
+    return load(folder, engine_for=engine_for, score_for=score_for)
 
 
 def _edit(path: Path, plugins: Sequence[Path]) -> AbstractContextManager[Index]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from nearkin.contracts.parts import Loss
 from nearkin.contracts.types import InputSpec, IntArray, Metric, Options, StructureKind
+from nearkin.errors import PluginError
 
 API_VERSION = 1
 """What a plugin module must declare as `nearkin_api`."""
@@ -34,6 +35,15 @@ class Build:
     """How the index compares, for an engine or a score."""
     weights_follow: bool = False
     """A saved model's weights are loaded right after: none need be fetched from elsewhere."""
+
+
+def refuse_without(made: object, wants: Sequence[str], who: str) -> None:
+    """`PluginError` where what a factory made lacks what its contract names."""
+    if missing := [name for name in wants if not hasattr(made, name)]:
+        raise PluginError(
+            f"{who} made a {type(made).__name__} without {', '.join(missing)}; "
+            "nearkin.contracts says what it must have."
+        )
 
 
 Kind: TypeAlias = Literal["backbone", "sampler", "loss", "method", "evaluator", "engine", "score"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from nearkin.contracts.components import Build, Factory
+from nearkin.contracts.components import Build, Factory, refuse_without
 from nearkin.contracts.types import FloatArray, IntArray, Metric, Options
-from nearkin.errors import UsageError, listing
+from nearkin.errors import UsageError, blaming, listing
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ class Engine(Protocol):
         """The engine that wrote these bytes, holding these; made anew where the bytes do not fit them."""
 
 
+ENGINE_HAS = ("exact", "fingerprint", "__len__", "holding", "search", "within", "write", "opened")
+
+
 @dataclass(frozen=True)
 class EngineChoice:
     """An engine as a recipe or a caller names it."""
@@ -89,5 +92,7 @@ class EngineChoice:
                 f"the engine {self.type} compares by {listing(self.metrics)}, and these embeddings are compared by "
                 f"{build.metric}. Take another engine (index.engine in a recipe), or a method that compares otherwise."
             )
-        engine: Engine = self.factory(self.options, build)
+        with blaming(f"the engine {self.type}"):
+            engine: Engine = self.factory(self.options, build)
+        refuse_without(engine, ENGINE_HAS, f"the engine {self.type}")
         return engine

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from nearkin.contracts.components import Build, Factory
+from nearkin.contracts.components import Build, Factory, refuse_without
 from nearkin.contracts.types import FloatArray, IntArray, Options
+from nearkin.errors import PluginError, blaming
 
 
 class FittedScore(Protocol):
@@ -52,5 +53,10 @@ class ScoreChoice:
 
     def make(self, build: Build) -> Score:
         """The score, for vectors compared by `build.metric`."""
-        score: Score = self.factory(self.options, build)
+        with blaming(f"the score {self.type}"):
+            score: Score = self.factory(self.options, build)
+        refuse_without(score, ("fewest", "nearest", "fit"), f"the score {self.type}")
+        for name, value in (("fewest", score.fewest), *([] if score.nearest is None else [("nearest", score.nearest)])):
+            if not hasattr(value, "__index__") or value < 1:  # numpy's whole numbers too
+                raise PluginError(f"the score {self.type} has the {name} {value!r}, which is no whole number above 0.")
         return score

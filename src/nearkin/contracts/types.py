@@ -61,3 +61,8 @@ class InputSpec:
     """How pixels are made where the size changes."""
     crop: float = 1.0
     """The middle share of each side that is kept."""
+
+    def __post_init__(self) -> None:
+        """Lists become tuples: a saved model's spec is held against that of the installed backbone."""
+        for name in ("size", "mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))

@@ -11,8 +11,10 @@ from typing import Any
 from nearkin.contracts import Build, Evaluator, Figure, View
 from nearkin.errors import NearkinError, NoIndexError, PluginError, UsageError
 from nearkin.evaluation.differences import as_json, with_differences
+from nearkin.evaluation.figures import figures_problem
 from nearkin.evaluation.views import views_of
 from nearkin.files import save_bundle, to_json
+from nearkin.making import make
 from nearkin.recipe.model import Selection
 from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION, Run, load_run, now
 from nearkin.training.watch import Watch, watching
@@ -57,6 +59,9 @@ def by_view(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str,
     """The evaluator's figures of each view; whatever it does wrong names it."""
     try:
         found: dict[str, list[Figure]] = {view.name: _figures(evaluator, view) for view in views}
+        for view, figures in found.items():
+            if problem := figures_problem(figures):
+                raise PluginError(f"the evaluator {name}, asked about the view {view}: {problem}.")
         to_json({view: [as_json(figure) for figure in figures] for view, figures in found.items()})
     except NearkinError:
         raise
@@ -64,7 +69,7 @@ def by_view(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str,
     except Exception as error:
         raise PluginError(
             f"the evaluator {name} broke: {type(error).__name__}: {error}. It must return a list of Figures of plain, "
-            "finite numbers, with plain JSON in their details."
+            "finite numbers, with plain JSON in their details: see nearkin.contracts."
         ) from error
     return found
 
@@ -82,11 +87,12 @@ def make_evaluators(run: Run, chosen: Sequence[Selection], seed: int) -> dict[st
     if not chosen:
         raise UsageError(f"{run.path}: its recipe names no evaluators. Add some under 'evaluate:' and train again.")
     build = Build(seed=seed, classes=tuple(run.facts["classes"]), input=run.model.input)
+    registries = run.registries
     made: dict[str, Evaluator] = {}
     for place, selection in enumerate(chosen):
         twice = sum(other.type == selection.type for other in chosen) > 1
         name = f"{selection.type}#{place}" if twice else selection.type
-        made[name] = run.registries.of("evaluator").get(selection.type).factory(selection.options, build)
+        made[name] = make(selection, build, registries, wants=("evaluate",))
     return made
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import BinaryIO
 
-from nearkin.contracts import Build, EngineChoice
+from nearkin.contracts import Build, Engine, EngineChoice
+from nearkin.errors import blaming
 from nearkin.index.model_link import ModelLink
-from nearkin.index.searcher import Searcher
+from nearkin.index.searcher import Searcher, holds
 from nearkin.index.state import Fold, State
 from nearkin.index.storage import Contents, EngineFile
 
@@ -20,12 +23,18 @@ def contents_of(state: State, engine: EngineChoice, with_model: bool) -> Content
         calibration=state.calibration,
         trained=state.trained,
         reviewed=state.reviewed,
-        engine=EngineFile(engine.type, options, made.fingerprint, made.write),
+        engine=EngineFile(engine.type, options, made.fingerprint, partial(_write, engine.type, made)),
         model=state.model.files() if with_model and state.model.files else {},
         model_digest=state.model.digest,
         history=state.history,
         folds=tuple(contents_of(fold.state, fold.engine, with_model) for fold in state.folds),
     )
+
+
+def _write(who: str, engine: Engine, file: BinaryIO) -> None:
+    """A full disk is not the engine's fault."""
+    with blaming(f"the engine {who}", but=OSError):
+        engine.write(file)
 
 
 def state_of(
@@ -35,7 +44,9 @@ def state_of(
     settings, references = contents.settings, contents.references
     assert isinstance(contents.engine.content, memoryview), "these contents were read"
     empty = engine.make(Build(seed=0, embedding_dim=settings.dim, metric=settings.metric))
-    made = empty.opened(contents.engine.content, references.ids, references.vectors)
+    who, held = f"the engine {engine.type}", (references.ids, references.vectors)
+    with blaming(who):
+        made = holds(empty.opened(contents.engine.content, *held), len(references), who)
     searcher = Searcher(references, made, settings.metric)
     memory = (contents.trained, contents.reviewed)
     folds = tuple(fold_of(number, fold) for number, fold in enumerate(contents.folds))

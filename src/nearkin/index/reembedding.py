@@ -14,7 +14,7 @@ from nearkin.errors import IndexCallError, listing
 from nearkin.index.calibration import Calibration
 from nearkin.index.independence import check_independent
 from nearkin.index.inputs import Given, OnEmbed, read, refuse
-from nearkin.index.searcher import Searcher
+from nearkin.index.searcher import Searcher, filled
 from nearkin.index.space import rows_of
 from nearkin.index.state import State
 from nearkin.index.texts import Packed
@@ -104,7 +104,7 @@ def _embedded_anew(state: State, target: State, engine: Engine, items: Calibrati
     # Its images are known by their pixels; embeddings of another model tell nothing.
     reviewed = Trained.empty(settings.dim, state.reviewed.digests, state.reviewed.groups)
     check_independent(calibration, references, trained, reviewed, settings.metric)
-    searcher = Searcher(references, engine.holding(references.ids, references.vectors), settings.metric)
+    searcher = Searcher(references, filled(engine, references.ids, references.vectors), settings.metric)
     anew = State(settings, references, calibration, trained, reviewed, searcher, target.model, state.history)
     scored = calibration.scored(anew.scorer, set(calibration.labels))
     note = {"calibration": len(items), "model": target.model.digest}

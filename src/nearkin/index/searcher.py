@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from nearkin.contracts import Engine, FloatArray, IntArray, Metric
+from nearkin.errors import PluginError, blaming
 from nearkin.index.balls import Balls
 from nearkin.index.candidates import Candidates, Proposed, measured
 from nearkin.index.distances import HELD, distances, row_chunks
@@ -19,6 +20,20 @@ SPARE = 32
 """Candidates asked for beyond k, so that an engine's rounding seldom makes a second search necessary."""
 LOOKED_AT = 2**18
 """Up to so many numbers (references times dimensions) every reference is measured: no engine is quicker."""
+
+
+def filled(engine: Engine, ids: IntArray, vectors: FloatArray, changed: IntArray | None = None) -> Engine:
+    """The engine that this one makes to hold (n,) ids and (n, d) vectors; `PluginError` where it does not hold them."""
+    who = f"the engine {type(engine).__name__}"
+    with blaming(who):
+        return holds(engine.holding(ids, vectors, changed=changed), len(ids), who)
+
+
+def holds(engine: Engine, n: int, who: str) -> Engine:
+    """This engine, which was given n vectors; `PluginError` where it holds others."""
+    if len(engine) != n:
+        raise PluginError(f"{who} holds {len(engine)} vectors after it was given {n}: see nearkin.contracts.")
+    return engine
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,13 @@ class Searcher:
         n = len(self.references)
         if self.engine.exact and (self.looks_at_all or ask > n // 8):
             return self._all(queries, min(ask, n))
-        proposed = Proposed.of(self.engine.search(queries, min(ask, n)), self.references.ids)
+        with blaming(f"the engine {type(self.engine).__name__}"):
+            proposed = Proposed.of(self.engine.search(queries, min(ask, n)), self.references.ids)
+        if n and proposed.missing.all(axis=1).any():
+            raise PluginError(
+                f"the engine {type(self.engine).__name__} proposes none of the {n} references for a query. "
+                "Take another, or mend its plugin."
+            )
         codes = self.references.codes[proposed.positions]
         needed = proposed.needed(shown, codes, k) if self.engine.exact else ~proposed.missing
         return measured(proposed, needed, queries, self.references.vectors, self.metric)

@@ -97,7 +97,7 @@ class Settings:
 
     def written(self) -> dict[str, Any]:
         """As plain data."""
-        score = {"type": self.score.type, "options": self.score.options.model_dump(mode="json")}
+        score = {"type": self.score.type, "options": self.score.options.model_dump(mode="json", by_alias=True)}
         points = dict(self.operating_points)
         space = {"space": self.space.written()} if self.space else {}
         return {**{name: getattr(self, name) for name in PLAIN}, "score": score, "operating_points": points, **space}

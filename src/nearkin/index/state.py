@@ -22,7 +22,7 @@ from nearkin.index.model_link import ModelLink
 from nearkin.index.ranks import Ranks
 from nearkin.index.references import References
 from nearkin.index.scoring import Scorer
-from nearkin.index.searcher import Searcher
+from nearkin.index.searcher import Searcher, filled
 from nearkin.index.settings import Settings
 from nearkin.index.trained import Trained
 from nearkin.index.where import chosen, narrowed, plain
@@ -67,12 +67,12 @@ class State:
     def blank(self) -> State:
         """The same settings, model and memory of what trained it, and nothing else."""
         empty = References.empty(self.settings.dim)
-        engine = self.searcher.engine.holding(empty.ids, empty.vectors)
+        engine = filled(self.searcher.engine, empty.ids, empty.vectors)
         return replace(State.empty(self.settings, self.trained, engine, self.model), reviewed=self.reviewed)
 
     def with_references(self, references: References, ids: IntArray, labels: Iterable[str]) -> State:
         """Other references: those of `ids` came or went, so the classes of `labels` are stale."""
-        engine = self.searcher.engine.holding(references.ids, references.vectors, changed=ids)
+        engine = filled(self.searcher.engine, references.ids, references.vectors, ids)
         searcher = Searcher(references, engine, self.settings.metric)
         changed = {*labels}
         if not engine.exact or engine.fingerprint != self.searcher.engine.fingerprint:
@@ -83,7 +83,7 @@ class State:
 
     def with_engine(self, engine: Engine) -> State:
         """The same references in another engine, made anew from the store."""
-        held = engine.holding(self.references.ids, self.references.vectors)
+        held = filled(engine, self.references.ids, self.references.vectors)
         same = held.fingerprint == self.searcher.engine.fingerprint
         calibration = self.calibration if same else self.calibration.stale({*self.calibration.labels})
         return replace(self, searcher=Searcher(self.references, held, self.settings.metric), calibration=calibration)

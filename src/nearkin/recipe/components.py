@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from nearkin.contracts import Component, Kind, Options
+from nearkin.contracts import Comparison, Component, Kind, LossOptions, Metric, Options
 from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe.check import check_model
@@ -123,16 +123,33 @@ def _check_options(
     """The options. A plugin whose own checks break, or whose defaults cannot be written out, is told apart."""
     try:
         options = check_model(component.options, data, path, problems, beside=beside)
+        wrong = _wrong_sayings(options) if isinstance(options, LossOptions) else ""
     # A plugin's validators may raise anything; whichever it is, the recipe's other problems are told too.
     except Exception as error:
         message = f"{component.qualified} broke while it checked its options: {type(error).__name__}: {error}."
         problems.add(path, f"{message} Its plugin must mend that.", missing_plugin=True)
         return None
-    if options is not None and not _reads_back(options):
-        message = f"the options of {component.qualified} do not read back the same from a written recipe."
+    if not wrong and options is not None and not _reads_back(options):
+        wrong = "do not read back the same from a written recipe"
+    if wrong:
+        message = f"the options of {component.qualified} {wrong}."
         problems.add(path, f"{message} Its plugin must mend that.", missing_plugin=True)
         return None
     return options
+
+
+def _wrong_sayings(options: LossOptions) -> str:
+    """What these options may not say of their loss, or nothing."""
+    compares, mines, learns = options.comparison(), options.mining_key(), options.learns()
+    if compares is not None and not isinstance(compares, Comparison):
+        return f"say {compares!r} of how it compares, which is no Comparison"
+    if compares and (compares.metric not in (None, *get_args(Metric)) or compares.normalize not in (True, False, "l1")):
+        return f"say that it compares by {compares}, and no metric or normalize is called so"
+    if mines is not None and mines not in {field.alias or name for name, field in type(options).model_fields.items()}:
+        return f"say that {mines!r} is the key by which it mines, and have no such key"
+    if learns not in (None, True, False):
+        return f"say {learns!r} of whether it learns: True, False, or None"
+    return ""
 
 
 def _reads_back(options: Options) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nearkin.contracts import Build
+from nearkin.contracts import Build, ScoreChoice
 from nearkin.recipe.components import choose
 from nearkin.recipe.data_options import DataOptions
 from nearkin.recipe.model import IndexOptions, Selection
@@ -51,8 +51,8 @@ def check_way(
         problems.add(("data", "fold"), "calibrates on a fold of train: set data.calibrate: 0.")
     if unknown.way != "leave_one_group_out":
         return
-    component = registries.score.get(score.type)
-    if component.factory(score.options, Build(seed=0, metric="l2")).nearest is None:
+    chosen = ScoreChoice(score.type, score.options, registries.score.get(score.type).factory)
+    if chosen.make(Build(seed=0, metric="l2")).nearest is None:
         problems.add(
             ("unknown", "way"),
             f"'leave_one_group_out' is exact for the score knn; of {score.type} it is unproven that it only shrinks as "

@@ -36,6 +36,7 @@ class EngineContract:
             ids, vectors = some(N)
             queries = some(20, seed=1)[1]
             engine = filled(self, metric)
+            assert (engine.fingerprint == "exact") == engine.exact, metric  # calibration rests on what it says
             hits = engine.search(queries, NEAREST)
             assert hits.counts.tolist() == [NEAREST] * 20, metric
             true = ids[np.argsort(distances(queries, vectors, metric), axis=1)[:, :NEAREST]]
@@ -161,7 +162,7 @@ class EngineContract:
                 assert np.mean(found == own) >= (1 if engine.exact else self.recall), metric
                 assert len(engine) == len(own), metric
 
-    # ----------------------------------------------------------------------------------- filters and range
+    # --------------------------------------------------------------------------- filters, range and reload
 
     def test_only_those_among_are_proposed(self) -> None:
         """The nearest of them, all of them where fewer are asked; ids that it does not hold count for nothing."""
@@ -189,8 +190,6 @@ class EngineContract:
             assert all(len(mine) == len(set(mine)) for mine in found), metric
             some_ids = engine.within(queries, radius, among=ids[::2]).ids
             assert np.isin(some_ids, ids[::2]).all(), metric
-
-    # ---------------------------------------------------------------------------------------------- reload
 
     def test_written_and_opened_it_proposes_the_same(self) -> None:
         """Changes included."""

@@ -10,8 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from nearkin.contracts import Build, Evaluator, Figure, FloatArray, LabelledEmbeddings, View
+from nearkin.contracts import Build, Embedded, Evaluator, Figure, FloatArray, LabelledEmbeddings, View
+from nearkin.evaluation.differences import as_json
+from nearkin.evaluation.figures import figures_problem
 from nearkin.index import Index
+from nearkin.index.space import Space
 
 KNOWN, UNKNOWN = ("ant", "bee", "cat"), ("dog", "elk")
 EACH, DIMS, CALIBRATION = 14, 6, 12
@@ -40,14 +43,19 @@ class EvaluatorContract:
         assert len({figure.name for figure in found}) == len(found)
         assert [figure.name for figure in found if figure.value is None and not figure.note] == []
 
-    def test_values_are_finite_within_their_intervals_and_details_are_plain_json(self) -> None:
-        """They are written as JSON; an interval has both ends or neither."""
-        for figure in self.figures(self.apart):
-            json.dumps(dict(figure.details), allow_nan=False)
-            ends = [end for end in (figure.low, figure.value, figure.high) if end is not None]
-            assert all(math.isfinite(end) for end in ends), figure.name
-            assert ends == sorted(ends), figure.name
-            assert (figure.low is None) == (figure.high is None), figure.name
+    def test_figures_are_what_a_run_can_keep_whatever_images_there_are(self) -> None:
+        """Plain finite numbers within their intervals, or the reason; without select, known or unknown images too."""
+        known = np.array([label in KNOWN for label in self.apart.labels])
+        some = [rows(self.apart, np.flatnonzero(kept)) for kept in (known, ~known)]
+        for view in (self.apart, replace(self.apart, select=None), *some):
+            figures = self.figures(view)
+            assert figures_problem(figures) == ""
+            json.dumps([as_json(figure) for figure in figures], allow_nan=False)
+            assert all(math.isfinite(replicate) for figure in figures for replicate in figure.replicates)
+
+    def test_the_index_is_asked_as_the_view_says(self) -> None:
+        """By `view.asked(rows)`: the outlier score may look in a space of its own."""
+        assert self.figures(a_view(spread=1.0, in_space=True))
 
     def test_the_same_view_gives_the_same_figures_in_any_order_of_its_images(self) -> None:
         """Draws follow the view's seed, and not the order of its items."""
@@ -83,23 +91,34 @@ def told(figures: list[Figure]) -> Iterator[tuple[str, float | None, float | Non
 def rows(view: View, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> View:
     """Some items of a view, in this order."""
     labels, groups, digests = (tuple(of[place] for place in places) for of in (view.labels, view.groups, view.digests))
-    return replace(view, embeddings=view.embeddings[places], labels=labels, groups=groups, digests=digests)
+    space = None if view.space is None else view.space[places]
+    return replace(view, embeddings=view.embeddings[places], space=space, labels=labels, groups=groups, digests=digests)
 
 
-def a_view(*, spread: float) -> View:
-    """Test images and an index of the same classes; at a `spread` of 0 all lie at one point."""
+def a_view(*, spread: float, in_space: bool = False) -> View:
+    """Test images and an index of the same classes; at a `spread` of 0 all lie at one point.
+
+    `in_space`: the outlier score looks at the first three dimensions alone.
+    """
+    space = Space("three dimensions", (3,), "l2", False) if in_space else None
+
+    def placed(vectors: FloatArray) -> Embedded:
+        return Embedded(vectors, space=vectors[:, :3] if in_space else None)
+
     labels = [label for label in (*KNOWN, *UNKNOWN) for _ in range(EACH)]
     held = [label for label in KNOWN for _ in range(3)]
     calibration = [label for label in KNOWN for _ in range(CALIBRATION)]
-    index = Index(metric="l2", class_rule="nearest", dim=DIMS, alpha=0.2)
-    index.add(around(held, spread, seed=1), held)
+    index = Index(metric="l2", class_rule="nearest", dim=DIMS, alpha=0.2, space=space)
+    index.add(placed(around(held, spread, seed=1)), held)
     # A little beside: an index refuses to calibrate on its own references.
-    index.calibrate(around(calibration, spread, seed=2) + 1e-3, calibration)
+    index.calibrate(placed(around(calibration, spread, seed=2) + np.float32(1e-3)), calibration)
     chosen = tuple(label for label in KNOWN for _ in range(4))
     own = tuple(f"select-{place}" for place in range(len(chosen)))
+    asked = placed(around(labels, spread, seed=3))
     return View(
         name="model",
-        embeddings=around(labels, spread, seed=3),
+        embeddings=asked.vectors,
+        space=asked.space,
         labels=tuple(labels),
         groups=tuple(f"group-{place // 2}" for place in range(len(labels))),
         digests=tuple(f"image-{place}" for place in range(len(labels))),

@@ -21,7 +21,7 @@ class LossContract:
     def test_gradients_are_finite_and_not_zero(self) -> None:
         """It teaches something on embeddings that are not yet in order."""
         vectors = embeddings().requires_grad_()
-        value = self.make(a_build())(vectors, torch.from_numpy(LABELS), structure_of(self.takes))
+        value = self.make(a_build())(vectors, torch.from_numpy(LABELS), indices_tuple=structure_of(self.takes))
         assert value.ndim == 0
         assert torch.isfinite(value)
         value.backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -32,5 +32,5 @@ class LossContract:
     def test_the_same_input_gives_the_same_value(self) -> None:
         """No hidden state, no hidden randomness."""
         loss, labels, structure = self.make(a_build()), torch.from_numpy(LABELS), structure_of(self.takes)
-        values = [loss(embeddings(), labels, structure).item() for _ in range(2)]
+        values = [loss(embeddings(), labels, indices_tuple=structure).item() for _ in range(2)]
         assert values[0] == pytest.approx(values[1], rel=1e-6)

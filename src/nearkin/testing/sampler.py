@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from nearkin.contracts import Batch, Build, Episode, Sampler
+from nearkin.contracts import Batch, Build, Component, Episode, Options, Pairs, Sampler, StructureKind, Triplets
+from nearkin.making import sampler_problem
 from nearkin.testing.material import LABELS, a_build
+from nearkin.training.checks import BatchCheck
 
 STEPS = range(20)
+KINDS: dict[type, StructureKind] = {Pairs: "pairs", Triplets: "triplets", Episode: "episode"}
 
 
 class SamplerContract:
-    """Subclass and implement `make`."""
+    """Subclass, say what it `yields` as it is registered, and implement `make`."""
+
+    yields: StructureKind | None = None
+    """Left out: what the first batch is, and then all must be that."""
 
     def make(self, build: Build) -> Sampler:
         """A sampler over `build.labels`."""
@@ -20,65 +24,31 @@ class SamplerContract:
     def test_a_batch_follows_seed_and_step_alone(self) -> None:
         """Whatever was drawn before: so resuming, workers and processes change nothing."""
         straight, jumping = self.make(a_build()), self.make(a_build())
-        expected = [_flat(straight.batch(step)) for step in STEPS]
+        expected = [_flat(self.checked(straight, step)) for step in STEPS]
         for step in (7, 0, 19, 7):
-            assert _flat(jumping.batch(step)) == expected[step]
+            assert _flat(self.checked(jumping, step)) == expected[step]
 
     def test_another_seed_gives_other_batches(self) -> None:
         """Seeds are not ignored."""
         one, other = self.make(a_build()), self.make(a_build(seed=1))
-        assert any(_flat(one.batch(step)) != _flat(other.batch(step)) for step in STEPS)
+        assert any(_flat(self.checked(one, step)) != _flat(self.checked(other, step)) for step in STEPS)
 
-    def test_items_are_unique_positions_in_the_training_set(self) -> None:
-        """Each image is embedded once, however often the structure names it."""
+    def test_every_batch_is_one_that_a_run_would_take(self) -> None:
+        """Unique items of the training set, positions in this batch, labels that agree with what is said of them."""
         sampler = self.make(a_build())
         for step in STEPS:
-            items = sampler.batch(step).items
-            assert len(np.unique(items)) == len(items)
-            assert items.min() >= 0
-            assert items.max() < len(LABELS)
-
-    def test_the_structure_points_into_the_batch(self) -> None:
-        """Positions 0..m-1 of this batch, never of the training set."""
-        sampler = self.make(a_build())
-        for step in STEPS:
-            batch = sampler.batch(step)
-            for part in batch.structure or ():
-                assert part.min(initial=0) >= 0
-                assert part.max(initial=0) < len(batch.items)
-
-    def test_labels_agree_with_the_structure(self) -> None:
-        """Same where it says same, different where it says different, no image beside itself."""
-        sampler = self.make(a_build())
-        for step in STEPS:
-            batch = sampler.batch(step)
-            _check_labels(batch, LABELS[batch.items])
+            self.checked(sampler, step)
 
     def test_an_epoch_has_at_least_one_step(self) -> None:
         """`train.epochs` counts these."""
-        assert self.make(a_build()).steps_per_epoch >= 1
+        assert sampler_problem(self.make(a_build())) == ""
+
+    def checked(self, sampler: Sampler, step: int) -> Batch:
+        """The batch of a step; a run refuses the same, in the same words."""
+        kind = self.yields or KINDS.get(type(getattr(sampler.batch(0), "structure", None)), "labels")
+        tested = Component("sampler", "tested", "tested", "", "", Options, lambda options, build: None, yields=kind)
+        return BatchCheck(tested, LABELS).batch(sampler, step)
 
 
 def _flat(batch: Batch) -> list[list[int]]:
-    return [batch.items.tolist(), *(part.tolist() for part in batch.structure or ())]
-
-
-def _check_labels(batch: Batch, labels: np.ndarray) -> None:
-    structure = batch.structure
-    if structure is None:
-        return
-    if isinstance(structure, Episode):
-        assert not set(structure.support.tolist()) & set(structure.query.tolist())
-        return
-    *same, different_left, different_right = _sides(structure)
-    assert (labels[same[0]] == labels[same[1]]).all()
-    assert (same[0] != same[1]).all()
-    assert (labels[different_left] != labels[different_right]).all()
-
-
-def _sides(structure: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Pairs as they are; a triplet's anchor stands on both sides."""
-    if len(structure) == 4:
-        return structure
-    a, p, n = structure
-    return a, p, a, n
+    return [part.tolist() for part in (batch.items, *(batch.structure or ()))]

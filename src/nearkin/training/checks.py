@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from nearkin.contracts import Batch, Component, Episode, FloatArray, Pairs, Sampler, StructureKind, Triplets
-from nearkin.errors import NearkinError, PluginError
+from nearkin.contracts import (
+    Batch,
+    Component,
+    Episode,
+    FloatArray,
+    IntArray,
+    Pairs,
+    Sampler,
+    Structure,
+    StructureKind,
+    Triplets,
+)
+from nearkin.errors import NearkinError, PluginError, blaming
 from nearkin.model import Model
+from nearkin.modes import evaluating
 from nearkin.registry import Registries
 
 STRUCTURES: Mapping[StructureKind, type] = {
@@ -26,19 +40,20 @@ class BatchCheck:
     """Draws batches from a sampler and refuses what would train something else than was meant."""
 
     component: Component
-    n_items: int
-    """In the training set."""
+    labels: IntArray
+    """(n,) class codes of the training set."""
 
     def batch(self, sampler: Sampler, step: int) -> Batch:
-        """The batch of a step, as the contract has it."""
+        """The batch of a step, as the contract has it: positions in lists, tensors or narrow arrays become int64."""
         try:
-            batch = sampler.batch(step)
-            problem = self._problem(batch)
+            given = sampler.batch(step)
+            problem = self._problem(given)
+            batch = given if problem else _plain(given)
         except NearkinError:
             raise
         # A plugin's sampler may raise, or return, anything.
         except Exception as error:
-            problem = f"raised {type(error).__name__}: {error}"
+            problem = f"raised {type(error).__name__}: {error}".rstrip(": ")
             raise PluginError(self._told(step, problem)) from error
         if problem:
             raise PluginError(self._told(step, problem))
@@ -47,29 +62,59 @@ class BatchCheck:
     def _told(self, step: int, problem: str) -> str:
         return f"the sampler {self.component.qualified} {problem} (batch {step}): see nearkin.contracts."
 
-    def _problem(self, batch: Batch) -> str:
+    def _problem(self, batch: Any) -> str:
         """Why this is no batch of the declared kind, or nothing."""
         wanted = STRUCTURES[self.component.yields or "labels"]
         if not isinstance(batch, Batch) or not isinstance(batch.structure, wanted):
             given = batch.structure if isinstance(batch, Batch) else batch
             return f"says it yields {self.component.yields}, and gave a {type(given).__name__}"
-        items = np.asarray(batch.items)
-        if not len(items) or items.min() < 0 or items.max() >= self.n_items:
-            return f"named items outside the {self.n_items} training images"
+        items, *parts = (np.asarray(part) for part in (batch.items, *(batch.structure or ())))
+        for part in (items, *parts):
+            if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
+                return f"gave {part.dtype} of shape {part.shape} where positions are wanted, (m,) whole numbers"
+        if not len(items):
+            return "gave a batch without items"
+        if items.min() < 0 or items.max() >= len(self.labels):
+            return f"named items outside the {len(self.labels)} training images"
         if len(np.unique(items)) != len(items):
             return "named an item twice in one batch; positions may repeat, items may not"
-        return _structure_problem(batch, len(items))
+        if any(len(part) and (part.min() < 0 or part.max() >= len(items)) for part in parts):
+            return f"points outside its own batch of {len(items)} items"
+        return _structure_problem(_plain(batch).structure, self.labels[items])
 
 
-def _structure_problem(batch: Batch, n: int) -> str:
-    structure = batch.structure
+def _plain(batch: Batch) -> Batch:
+    """With arrays of int64, as torch takes them."""
+    items, *parts = (np.ascontiguousarray(part, dtype=np.int64) for part in (batch.items, *(batch.structure or ())))
+    return Batch(items, None if batch.structure is None else type(batch.structure)(*parts))
+
+
+def _structure_problem(structure: Structure, labels: IntArray) -> str:
+    """What is wrong with positions in a batch of items with these (m,) class codes."""
     if structure is None:
         return ""
-    if any(len(part) and (part.min() < 0 or part.max() >= n) for part in structure):
-        return f"points outside its own batch of {n} items"
     if isinstance(structure, Episode):
-        return "has an image in both support and query" if np.isin(structure.support, structure.query).any() else ""
-    return "pairs an image with itself" if (structure[0] == structure[1]).any() else ""
+        return _episode_problem(structure, labels)
+    one, same = structure[:2]
+    other, different = structure[2:] if isinstance(structure, Pairs) else (structure.a, structure.n)
+    if len(one) != len(same) or len(other) != len(different):
+        return f"gave sides of {', '.join(str(len(part)) for part in structure)} positions, and each has its opposite"
+    if not len(one) and not len(other):
+        return f"gave no {type(structure).__name__.lower()} at all"
+    if (one == same).any():
+        return "pairs an image with itself"
+    if (labels[one] != labels[same]).any():
+        return "says of images of two classes that they are of one"
+    return "says of images of one class that they are of two" if (labels[other] == labels[different]).any() else ""
+
+
+def _episode_problem(episode: Episode, labels: IntArray) -> str:
+    if not len(episode.support) or not len(episode.query):
+        return f"gave an episode of {len(episode.support)} support images and {len(episode.query)} queries"
+    if np.isin(episode.support, episode.query).any():
+        return "has an image in both support and query"
+    shown = np.isin(labels[episode.query], labels[episode.support])
+    return "" if shown.all() else "asks about a class of which its support has no image"
 
 
 def check_loss(loss: object, who: str) -> Tensor:
@@ -83,8 +128,21 @@ def check_loss(loss: object, who: str) -> Tensor:
 
 
 def check_embedding(model: Model, images: FloatArray, registries: Registries) -> None:
-    """Embed an image before the first step, so that a backbone of another size than it says is found out now."""
-    made, wanted = model.embed_tensor(images).shape, (len(images), model.embedding_dim)
-    if made != wanted:
-        kinds = dict.fromkeys(registries.of("backbone").get(one.type).qualified for one in model.blueprint.backbones)
-        raise PluginError(f"the backbone {' + '.join(kinds)} made embeddings of shape {made}; it says {wanted}.")
+    """Embed images before the first step: a backbone of another size than it says, or a NaN, is found out now."""
+    kinds = dict.fromkeys(registries.of("backbone").get(one.type).qualified for one in model.blueprint.backbones)
+    backbone = f"the backbone {' + '.join(kinds)}"
+    with evaluating(model), torch.inference_mode(), blaming(backbone):
+        raw = model.raw(torch.from_numpy(images))
+    _check_rows(raw, (len(images), model.backbone.embedding_dim), backbone)
+    made = torch.from_numpy(model.embed_tensor(images))
+    method = registries.of("method").get(model.blueprint.method.type).qualified
+    _check_rows(made, (len(images), model.embedding_dim), f"the transform of the method {method}")
+
+
+def _check_rows(made: object, wanted: tuple[int, int], who: str) -> None:
+    """(n, d) embeddings of the first training images, or `PluginError`."""
+    given = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+    if given != wanted:
+        raise PluginError(f"{who} made embeddings of shape {given}; it says {wanted}.")
+    if isinstance(made, Tensor) and not made.isfinite().all():
+        raise PluginError(f"{who} made NaN or infinite numbers of the first training images, before any training.")

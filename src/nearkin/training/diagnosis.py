@@ -58,7 +58,7 @@ def reading(model: Model, embeddings: Tensor, labels: Tensor) -> dict[str, Any]:
     if vectors.shape[1] > 1 and len(labels.unique()) > 2:  # type: ignore[no-untyped-call]  # torch's own
         shown["effective_rank"] = effective_rank(vectors)
     if isinstance(model.method, Active) and (active := model.method.activity()) is not None:
-        shown["active"] = active
+        shown["active"] = float(active)
     return shown
 
 

@@ -21,7 +21,7 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from nearkin.contracts import Batch, Sampler, Structure
-from nearkin.errors import WorkFailed, listing
+from nearkin.errors import WorkFailed, blaming, listing
 from nearkin.model import Model
 from nearkin.recipe.train_options import TrainOptions
 from nearkin.training.average import WeightAverage
@@ -161,7 +161,8 @@ class Trainer:
         images, labels = self._batches.of(batch.items)
         self.optimizer.zero_grad(set_to_none=True)
         half = self.options.precision == "bfloat16"
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
+        who, device = self.model.blueprint.said, self.accelerator.device.type
+        with blaming(who), torch.autocast(device, torch.bfloat16, enabled=half):
             made = learner(images, labels, self._structure(batch.structure))
         loss = check_loss(made.loss, f"the method {self.model.blueprint.method.type} (with its loss)")
         value = self._finite(loss.item(), "loss", step, batch)
@@ -171,7 +172,8 @@ class Trainer:
         if self.average:
             self.average.update(self.model, step)
         line = {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
-        return line | reading(self.model, made.embeddings, labels) if (step + 1) % EVERY == 0 else line
+        with blaming(who):
+            return line | reading(self.model, made.embeddings, labels) if (step + 1) % EVERY == 0 else line
 
     def _batch(self, number: int) -> Batch:
         """That batch of the sequence. Several are drawn at once: between training steps one costs ten times as much."""

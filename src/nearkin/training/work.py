@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from nearkin import making
 from nearkin.blueprint import Blueprint
 from nearkin.contracts import Build, Sampler, Split
 from nearkin.data import Dataset, ImageStore, load_data
@@ -160,7 +161,7 @@ class Work:
             metrics=folder.metrics,
             checkpoints=folder.checkpoints,
             accelerator=self.accelerator,
-            check=BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), len(self.training.codes)),
+            check=BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), self.training.codes),
             on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
             on_warning=lambda sentence: self.watch.message(f"warning: {sentence}"),
         )
@@ -230,7 +231,6 @@ def _shared_store(accelerator: Accelerator, load: Callable[..., ImageStore]) -> 
 
 def make_sampler(recipe: Recipe, registries: Registries, training: TrainingClasses, model: Model) -> Sampler:
     """The recipe's sampler over the training items, those of extra classes among them."""
-    component = registries.of("sampler").get(recipe.sampler.type)
     build = Build(
         seed=recipe.seed,
         classes=training.names,
@@ -238,5 +238,4 @@ def make_sampler(recipe: Recipe, registries: Registries, training: TrainingClass
         input=model.input,
         embedding_dim=model.backbone.embedding_dim,
     )
-    sampler: Sampler = component.factory(recipe.sampler.options, build)
-    return sampler
+    return making.make_sampler(recipe.sampler, build, registries)
