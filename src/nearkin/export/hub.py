@@ -27,7 +27,7 @@ pipeline_tag: image-feature-extraction
 
 # {name}
 
-A [nearkin](https://pypi.org/project/nearkin/) run: backbone `{backbone}`, method `{method}`, classes {classes}.
+A nearkin run: backbone `{backbone}`, method `{method}`, classes {classes}.
 
 ```python
 from nearkin.export import pull
