@@ -194,7 +194,7 @@ def test_what_is_no_page_or_no_count_is_refused(run: nearkin.Run, tmp_path: Path
 
 def test_a_page_that_cannot_be_written_is_told_in_words(run: nearkin.Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WorkFailed, match="could not be saved.*move it away"):
+    with pytest.raises(WorkFailed, match=r"could not be saved.*move it away"):
         write_report(run, tmp_path / "file" / "report.html", maps=0)
 
 
