@@ -14,6 +14,7 @@ from nearkin.contracts import Way
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow, FalseFlags
+from nearkin.index.review_load import ReviewLoad
 from nearkin.plugins import engine_of, load_registries, score_of
 from nearkin.run import index_folder
 
@@ -74,7 +75,7 @@ def about(index: Index) -> dict[str, Any]:
 
 def print_alphas(table: Sequence[AlphaRow]) -> None:
     """What each alpha costs: false flags a class, and what would become of the images that were asked about."""
-    asked = ["looked at by a person", *show.STATUSES] if table and table[0].load else []
+    asked = ["looked at by a person", *ReviewLoad.NAMES] if table and table[0].load else []
     show.print_table(
         ["alpha", "own images flagged, of 100 (95% range)", *asked, "cannot flag"], map(_alpha_line, table)
     )
@@ -110,10 +111,10 @@ def _print_history(said: Mapping[str, Any]) -> None:
     if said["drift"]:
         print("\nrecorded answers:")
         rows = [
-            [d["day"], f"{d['flagged']:.3f}", f"{d['alpha']:g}", *(str(d[name]) for name in show.STATUSES)]
+            [d["day"], f"{d['flagged']:.3f}", f"{d['alpha']:g}", *(str(d[name]) for name in ReviewLoad.NAMES)]
             for d in said["drift"]
         ]
-        show.print_table(["day", "flagged unknown", "alpha", *show.STATUSES], rows)
+        show.print_table(["day", "flagged unknown", "alpha", *ReviewLoad.NAMES], rows)
 
 
 def remove(
