@@ -11,6 +11,7 @@ from nearkin.contracts.figures import expected_text, figure_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
+from nearkin.evaluation.differences import VIEWS
 from nearkin.files import write_atomic
 from nearkin.recipe import to_yaml
 from nearkin.report.curve import curves
@@ -19,7 +20,6 @@ from nearkin.run import Run
 from nearkin.training.watch import Watch, watching
 from nearkin.writable import explaining
 
-VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 MOST_CHECKED = 5000
 """Images up to which the report checks the data itself."""
 
