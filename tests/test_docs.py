@@ -95,7 +95,9 @@ def test_what_a_page_shows_runs(page: str, workplace: Path, monkeypatch: pytest.
 
 @needs_siamese
 def test_readmes_recipe_is_valid_and_its_python_runs(workplace: Path) -> None:
-    for block in blocks(ROOT / "README.md"):
+    shown = list(blocks(ROOT / "README.md"))
+    assert {"yaml", "python"} <= {block.language for block in shown}
+    for block in shown:
         if block.language == "yaml":
             (workplace / "my-digits.yaml").write_text(block.code, encoding="utf-8")
             assert run_command(["validate", "my-digits.yaml"]) == 0

@@ -30,6 +30,11 @@ class PluginLists(NamedTuple):
     plugins: tuple[Any, ...]
     plugin_files: tuple[Any, ...]
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """As `train`, `resume` and `load_run` take them."""
+        return self._asdict()
+
 
 def plugin_lists(plugins: Any, plugin_files: Any) -> PluginLists:
     """Both as lists; `UsageError` for one thing alone."""

@@ -33,9 +33,14 @@ def make_accelerator(device: Literal["auto", "cpu", "cuda", "mps"] = "auto") -> 
     return accelerator
 
 
+def processes_launched() -> int:
+    """How many processes a launcher such as torchrun says that it started; 1 where there was none."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def _refuse_strangers(accelerator: Accelerator) -> None:
     """Processes that were launched together but do not know of each other would each do, and write, all of it."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    launched = processes_launched()
     if launched != accelerator.num_processes:
         raise WorkFailed(
             f"{launched} processes were launched, but each of them sees {accelerator.num_processes}: accelerate did "

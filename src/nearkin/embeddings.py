@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 from nearkin.contracts import Embedded, FloatArray
 from nearkin.data import ImageStore, Item
 from nearkin.errors import WorkFailed
-from nearkin.files import read_bundle, save_bundle, sha256, to_json
+from nearkin.files import MANIFEST, read_bundle, save_bundle, sha256, to_json
 from nearkin.model import Model
 from nearkin.parsing import bounded_tensors, parsing
 
@@ -50,7 +50,7 @@ class EmbeddingCache:
         return Embedded(vectors, space=space if self.model.space else None)
 
     def _read(self) -> dict[str, FloatArray]:
-        if not (self.folder / "manifest.json").exists():
+        if not (self.folder / MANIFEST).exists():
             return {}
         bundle = read_bundle(self.folder, format_name=FORMAT, version=VERSION)
         if bundle.meta.get("model") != self.model_digest:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from nearkin.contracts import Backbone
 from nearkin.errors import UsageError
+from nearkin.modes import evaluating
 from nearkin.side_by_side import staged
 from nearkin.spaces import tapped
 
@@ -55,8 +56,6 @@ def _refuse_unfit(backbone: Backbone, stages: int) -> None:
 def _width(backbone: Backbone, stage: int) -> int:
     """How many channels it has."""
     module, spec = cast(nn.Module, backbone), backbone.input
-    training = module.training
-    with tapped(backbone, [stage]) as found:
-        module.eval()(torch.zeros(1, spec.channels, *spec.size))
-    module.train(training)
+    with evaluating(module), tapped(backbone, [stage]) as found:
+        module(torch.zeros(1, spec.channels, *spec.size))
     return found[stage].shape[1]

@@ -161,7 +161,7 @@ class Run:
     @property
     def evaluations(self) -> dict[str, Any]:
         """What came out: {} before `nearkin evaluate`. Figures by evaluator, then by view."""
-        if not (self.folder.evaluations / "manifest.json").exists():
+        if not (self.folder.evaluations / MANIFEST).exists():
             return {}
         bundle = read_bundle(self.folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)
         with parsing(self.folder.evaluations):

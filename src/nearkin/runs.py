@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.errors import NearkinError
-from nearkin.files import read_manifest
+from nearkin.files import MANIFEST, read_manifest
 from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION, FORMAT, VERSION, RunFolder
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
     """Every run under `root`, oldest first within a name: path, recipe, date, state, figures, which are first."""
-    manifests = sorted(root.glob("*/*/manifest.json"), key=lambda path: (path.parts[-3], path.parts[-2].zfill(9)))
+    manifests = sorted(root.glob(f"*/*/{MANIFEST}"), key=lambda path: (path.parts[-3], path.parts[-2].zfill(9)))
     return [_listed(path.parent) for path in manifests]
 
 
@@ -39,7 +39,7 @@ def _listed(path: Path) -> dict[str, Any]:
 
 def _headlines(folder: RunFolder) -> dict[str, Any]:
     """The model's own figures, without intervals, and the names of each evaluator's first."""
-    if not (folder.evaluations / "manifest.json").exists():
+    if not (folder.evaluations / MANIFEST).exists():
         return {"figures": {}, "first": []}
     meta = read_manifest(folder.evaluations, format_name=EVALUATION_FORMAT, version=EVALUATION_VERSION)["meta"]
     figures: dict[str, float] = meta.get("headlines", {})

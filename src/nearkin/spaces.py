@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nearkin.contracts import Backbone
 from nearkin.errors import DataError, PluginError
+from nearkin.modes import evaluating
 from nearkin.recipe.space import FeaturesPart, SpacePart
 from nearkin.side_by_side import staged
 
@@ -64,11 +65,9 @@ class OutlierSpace(nn.Module):
 
     @torch.no_grad()
     def _measured(self, backbone: Backbone) -> list[int | None]:
-        module, spec = cast(nn.Module, backbone), backbone.input
-        training = module.training
-        module.eval()
-        _, parts = self(torch.zeros(1, spec.channels, *spec.size), backbone)
-        module.train(training)
+        spec = backbone.input
+        with evaluating(cast(nn.Module, backbone)):
+            _, parts = self(torch.zeros(1, spec.channels, *spec.size), backbone)
         return [None if part is None else part.shape[1] for part in parts]
 
 

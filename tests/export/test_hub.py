@@ -69,6 +69,7 @@ def test_the_card_says_what_it_is_and_how_well_it_does(run: nearkin.Run, tmp_pat
     assert card.startswith("---\nlibrary_name: nearkin\n")
     assert 'pull("me/tiny")' in card
     assert "clusters cluster_accuracy: " in card
+    assert "http" not in card.split("---")[2]  # nearkin is in no package index: such a page would be somebody else's
 
 
 def test_what_only_this_machine_needs_stays(run: nearkin.Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 import nearkin
 from nearkin.cli import run as command
 from nearkin.contracts.figures import figure_text
-from nearkin.errors import UsageError
+from nearkin.errors import UsageError, WorkFailed
 from nearkin.report import write_report
 from nearkin.report.chart import MOST_POINTS, line_chart, thinned, ticks
 from nearkin.report.images import _in_two
@@ -187,6 +188,14 @@ def test_what_is_no_page_or_no_count_is_refused(run: nearkin.Run, tmp_path: Path
         write_report(run, tmp_path / "report.pdf")
     with pytest.raises(UsageError, match="maps -1"):
         write_report(run, tmp_path / "report.html", maps=-1)
+    with pytest.raises(UsageError, match="give a path"):
+        write_report(run, cast(Any, None))
+
+
+def test_a_page_that_cannot_be_written_is_told_in_words(run: nearkin.Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WorkFailed, match=r"could not be saved.*move it away"):
+        write_report(run, tmp_path / "file" / "report.html", maps=0)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.93, 0.9301), (-3, 12_000), (1e-9, 2e-9)])

@@ -115,7 +115,9 @@ def test_a_healthy_training_says_nothing(tmp_path: Path, loss: str) -> None:
 def test_every_tenth_step_has_a_reading_and_the_others_none(tmp_path: Path) -> None:
     made = trainer(tmp_path, of=model("contrastive"), select=False, steps=25)
     made.run()
-    for line in map(json.loads, made.metrics.read_text().splitlines()):
+    lines = [json.loads(line) for line in made.metrics.read_text().splitlines()]
+    assert len(lines) == 25
+    for line in lines:
         shown = {"spread", "effective_rank", "active"} & set(line)
         assert shown == ({"spread", "effective_rank", "active"} if line["step"] % EVERY == 0 else set())
 

@@ -56,6 +56,14 @@ def test_its_input_spec_is_what_timm_resolves(model: str) -> None:
     assert (spec.interpolation, spec.crop) == (config["interpolation"], config["crop_pct"])
 
 
+@pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "deit_tiny_patch16_224", "mixer_s32_224", "levit_128s"])
+@torch.inference_mode()
+def test_a_model_that_is_built_for_one_size_is_built_for_the_size_asked_for(model: str) -> None:
+    backbone = made(model, image_size=64).eval()
+    assert backbone.input.size == (64, 64)
+    assert backbone(torch.rand(2, 3, 64, 64)).shape == (2, backbone.embedding_dim)
+
+
 @torch.inference_mode()
 def test_gray_images_give_what_the_same_images_in_colour_give() -> None:
     torch.manual_seed(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -41,7 +40,10 @@ def data_check(
     embed = backbone_before_training(read, registries) if embedding else None
     with watching(None) as eyes:
         report = check_source(read.data, read.seed, partial(eyes.progress, "looking at images"), embed=embed)
-    print(json.dumps(report.as_json(), indent=2) if as_json else told(report))
+    if as_json:
+        show.print_json(report.as_json())
+    else:
+        print(told(report))
     if picture is not None:
         save_picture(suspects(report), picture)
         show.message(f"the suspects: {picture}")

@@ -1,4 +1,4 @@
-"""The commands that measure or train more than once: compare, reproduce, train with several recipes or seeds."""
+"""The commands that measure or train more than once: compare, reproduce, choose-space, several recipes or seeds."""
 
 from __future__ import annotations
 

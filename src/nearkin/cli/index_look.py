@@ -15,6 +15,7 @@ from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow, FalseFlags
 from nearkin.index.engines.choice import saved as saved_engine
+from nearkin.index.review_load import ReviewLoad
 from nearkin.index.scores.choice import saved as saved_score
 from nearkin.plugins import load_registries
 from nearkin.run import index_folder
@@ -76,7 +77,7 @@ def about(index: Index) -> dict[str, Any]:
 
 def print_alphas(table: Sequence[AlphaRow]) -> None:
     """What each alpha costs: false flags a class, and what would become of the images that were asked about."""
-    asked = ["looked at by a person", *show.STATUSES] if table and table[0].load else []
+    asked = ["looked at by a person", *ReviewLoad.NAMES] if table and table[0].load else []
     show.print_table(
         ["alpha", "own images flagged, of 100 (95% range)", *asked, "cannot flag"], map(_alpha_line, table)
     )
@@ -112,10 +113,10 @@ def _print_history(said: Mapping[str, Any]) -> None:
     if said["drift"]:
         print("\nrecorded answers:")
         rows = [
-            [d["day"], f"{d['flagged']:.3f}", f"{d['alpha']:g}", *(str(d[name]) for name in show.STATUSES)]
+            [d["day"], f"{d['flagged']:.3f}", f"{d['alpha']:g}", *(str(d[name]) for name in ReviewLoad.NAMES)]
             for d in said["drift"]
         ]
-        show.print_table(["day", "flagged unknown", "alpha", *show.STATUSES], rows)
+        show.print_table(["day", "flagged unknown", "alpha", *ReviewLoad.NAMES], rows)
 
 
 def remove(

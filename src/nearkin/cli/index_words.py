@@ -1,4 +1,4 @@
-"""The words of `nearkin index`: arguments, options, help. What a command does is in `index_work`."""
+"""The words of `nearkin index`: arguments, options, help. What a command does is in the module it names."""
 
 from __future__ import annotations
 

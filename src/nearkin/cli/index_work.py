@@ -1,4 +1,4 @@
-"""The index commands that embed images: build, add, calibrate, query."""
+"""The index commands that embed images: build, add, calibrate, query, alphas."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nearkin.data.items import Item
 from nearkin.errors import UsageError, listing
 from nearkin.index import Index
 from nearkin.index.alphas import ALPHAS
+from nearkin.index.settings import alpha_problem
 from nearkin.indexes import edit_index, load_index
 from nearkin.run import Run, load_run
 
@@ -234,5 +235,5 @@ def level_of(text: str | None) -> float | str | None:
 
 def check_alpha(alpha: float | None) -> None:
     """`UsageError` where it is no share."""
-    if alpha is not None and not 0 < alpha < 1:
-        raise UsageError(f"--alpha {alpha}: it is a share above 0 and below 1, such as 0.10.")
+    if alpha is not None and (problem := alpha_problem(alpha)):
+        raise UsageError(f"--{problem}")

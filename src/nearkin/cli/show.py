@@ -18,9 +18,6 @@ from nearkin.contracts.figures import expected_text, figure_text
 from nearkin.errors import printable
 from nearkin.training.watch import BAR_AFTER_SECONDS
 
-STATUSES = ("known", "ambiguous", "unknown", "undecided")
-"""As answers are counted; undecided is the status `None`."""
-
 
 def message(text: str) -> None:
     """A line for people, on stderr."""
@@ -66,9 +63,7 @@ def named(name: str, figure: dict[str, Any]) -> str:
 
 def mean_text(mean: dict[str, Any] | None) -> str:
     """`0.931 [0.902, 0.957]`; the mean alone where one draw has no interval."""
-    if mean is None:
-        return ""
-    return f"{mean['value']:.3f}" + ("" if mean["low"] is None else f" [{mean['low']:.3f}, {mean['high']:.3f}]")
+    return "" if mean is None else figure_text(mean)
 
 
 def chance_text(figure: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The commands that compute: train, evaluate, data preview."""
+"""The commands that compute: train, evaluate, data preview, export, report, explain."""
 
 from __future__ import annotations
 

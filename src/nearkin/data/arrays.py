@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import Split
-from nearkin.data.images import BadImage, Picture, decode
+from nearkin.data.images import BadImage, Picture, decode, is_stretched
 from nearkin.data.items import Item
 from nearkin.errors import DataError, listing
 
@@ -142,11 +142,9 @@ def _image_problems(name: str, values: NDArray[Any]) -> list[str]:
 
 def _notes(path: Path, name: str, values: NDArray[Any]) -> list[str]:
     """That images are brought to [0, 1] one by one, where nothing says what their values mean."""
-    if not values.size or values.dtype.kind == "b" or (values.dtype.kind == "u" and values.dtype.itemsize <= 2):
+    if not values.size or not is_stretched(values):
         return []
     low, high = values.min(), values.max()
-    if low >= 0 and high <= 1:
-        return []
     return [
         f"{path}: {name} is {values.dtype} from {low:g} to {high:g}, so each image goes from its own least value to "
         "its largest. Where values mean the same in all of them, save them as uint8 or uint16, or scaled to [0, 1]."

@@ -26,7 +26,7 @@ def _copies(items: Iterable[Item]) -> Iterator[list[Item]]:
     sized = ((_size(item), item) for item in items)
     for same_size in _shared((size, item) for size, item in sized if size is not None):
         hashed = ((_content(item), item) for item in same_size)
-        yield from _shared(((content, item.split or "train"), item) for content, item in hashed if content)
+        yield from _shared(((content, item.side), item) for content, item in hashed if content)
 
 
 def _shared(keyed: Iterable[tuple[Hashable, Item]]) -> list[list[Item]]:

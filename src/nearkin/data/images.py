@@ -210,14 +210,28 @@ def _from_deep(image: Image.Image, upright: Image.Image, source: str) -> Picture
     return Picture((on_white / top).astype(np.float32), 16, source, (0.0, float(top)))
 
 
+def is_stretched(values: NDArray[Any]) -> bool:
+    """Whether an array goes from its own least value to its largest, as nothing says what its values mean."""
+    return not _has_a_range(values) and not _in_unit_range(values)
+
+
+def _has_a_range(values: NDArray[Any]) -> bool:
+    """Whether its type says what is black and what is white: unsigned, of 8 or 16 bits."""
+    return values.dtype.kind == "u" and values.dtype.itemsize <= 2  # either byte order, so not the dtype itself
+
+
+def _in_unit_range(values: NDArray[Any]) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
 def _stretched(values: NDArray[Any], bits: int, source: str) -> Picture:
     """Kept where already in [0, 1]; else from the least value to the largest."""
     finite = np.isfinite(values)
     if not finite.all():
         raise BadImage(source, f"holds {(~finite).sum()} pixels that are NaN or infinite; mend them first.")
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
+    if _in_unit_range(values):
         return Picture(values.astype(np.float32), bits, source)
+    low, high = float(values.min()), float(values.max())
     if low == high:
         raise BadImage(source, f"is {low} everywhere, which is outside [0, 1] and cannot be scaled.")
     if not np.isfinite(high - low):
@@ -248,11 +262,10 @@ def _from_array(array: NDArray[Any], source: str) -> Picture:
 
 
 def _scaled(array: NDArray[Any], source: str) -> Picture:
-    """To [0, 1], all channels alike."""
-    # Either byte order, so kind and size rather than the dtype itself.
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+    """To [0, 1], all channels alike; of 8 bits it has gone another way."""
+    if _has_a_range(array):
         return Picture((array / 65535).astype(np.float32), 16, source, SPAN_16)
-    if array.ndim == 3 and array.shape[2] == 4 and not ((array >= 0) & (array <= 1)).all():
+    if array.ndim == 3 and array.shape[2] == 4 and not _in_unit_range(array):
         raise BadImage(source, f"has an alpha channel and values of {array.dtype} outside [0, 1]; scale it first.")
     return _stretched(array, 1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize, source)
 

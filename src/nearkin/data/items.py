@@ -22,3 +22,8 @@ class Item:
     """As the source says, if it does."""
     place: Path | int
     """Where its source finds it."""
+
+    @property
+    def side(self) -> Split:
+        """The side of the source's own split; what is not marked is training."""
+        return self.split or "train"

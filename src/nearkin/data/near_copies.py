@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from nearkin.contracts import FloatArray
+from nearkin.contracts import FloatArray, IntArray
 from nearkin.data.looks import Look
 
 BITS_APART = 12
@@ -63,18 +63,24 @@ def _by_digest(looks: Sequence[Look]) -> list[list[Look]]:
 
 def _near(looks: Sequence[Look], likeness: float) -> Iterator[tuple[int, int, float]]:
     """(i, j, correlation), i < j, of all pairs that pass both steps."""
-    bits = np.stack([look.phash for look in looks]) if looks else np.zeros((0, 63), bool)
-    signs = np.where(bits, 1.0, -1.0).astype(np.float32)
     views = standardised(looks)
-    for start in range(0, len(looks), BLOCK):
-        # The product of two rows of signs is 63 less twice the bits that differ.
-        apart = (63 - signs[start : start + BLOCK] @ signs.T) / 2
+    for block, apart in bits_apart(looks):
         rows, columns = np.nonzero(apart <= BITS_APART)
-        for row, column in zip((rows + start).tolist(), columns.tolist(), strict=True):
+        for row, column in zip(block[rows].tolist(), columns.tolist(), strict=True):
             if row < column:
                 found = float(views[row] @ views[column])
                 if found >= likeness:
                     yield row, column, found
+
+
+def bits_apart(looks: Sequence[Look]) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Block after block: (b,) rows of the looks, and (b, n) in how many bits their hashes differ from each of all."""
+    bits = np.stack([look.phash for look in looks]) if looks else np.zeros((0, 63), bool)
+    signs = np.where(bits, 1.0, -1.0).astype(np.float32)
+    for start in range(0, len(looks), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(looks)))
+        # The product of two rows of signs is their length less twice the bits that differ.
+        yield rows, (signs.shape[1] - signs[rows] @ signs.T) / 2
 
 
 def standardised(looks: Sequence[Look]) -> FloatArray:
@@ -89,15 +95,10 @@ def standardised(looks: Sequence[Look]) -> FloatArray:
     return units.astype(np.float32)
 
 
-def split_of(look: Look) -> str:
-    """The side of the source's own split; what is not marked is training."""
-    return look.item.split or "train"
-
-
 def leaks(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """Keys of the test images that another split holds a copy of, or one that looks the same; sorted.
 
     The rule sees pixels alone, and no prediction.
     """
     sides = [(pair.a, pair.b) for pair in pairs] + [(pair.b, pair.a) for pair in pairs]
-    return tuple(sorted({a.item.key for a, b in sides if split_of(a) == "test" and split_of(b) != "test"}))
+    return tuple(sorted({a.item.key for a, b in sides if a.item.side == "test" and b.item.side != "test"}))

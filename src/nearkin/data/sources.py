@@ -1,4 +1,4 @@
-"""Sources: the labelled images there are. `digits`, `folder` and `manifest`."""
+"""Sources: the labelled images there are. `digits`, `folder`, `manifest` and `npz`."""
 
 from __future__ import annotations
 

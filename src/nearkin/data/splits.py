@@ -108,7 +108,7 @@ def _parted_groups(items: Sequence[Item]) -> list[str]:
     """A source that marks splits must not have one patient on two sides."""
     sides: dict[str, set[str]] = defaultdict(set)
     for item in items:
-        sides[item.group].add(item.split or "train")
+        sides[item.group].add(item.side)
     parted = [f"{group!r} ({' and '.join(sorted(s))})" for group, s in sorted(sides.items()) if len(s) > 1]
     if not parted:
         return []

@@ -89,7 +89,7 @@ def check_items(
 
 def _with(report: Report, findings: Sequence[Finding]) -> Report:
     together = sorted([*report.findings, *findings], key=lambda finding: finding.level != "problem")
-    return Report(report.counts, report.sizes, tuple(together), report.leaks, report.looks)
+    return replace(report, findings=tuple(together))
 
 
 def _unreadable(bad: Sequence[BadImage], total: int) -> list[Finding]:
@@ -104,7 +104,7 @@ def _parted(items: Sequence[Item]) -> list[Finding]:
     sides: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.group != item.key:
-            sides[item.group].add(item.split or "train")
+            sides[item.group].add(item.side)
     parted = sorted(group for group, splits in sides.items() if len(splits) > 1)
     if not parted:
         return []

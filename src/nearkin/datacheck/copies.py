@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nearkin.data.near_copies import Pair, split_of
+from nearkin.data.near_copies import Pair
 from nearkin.datacheck.findings import Finding, Level
 from nearkin.errors import listing
 
@@ -15,7 +15,7 @@ def copy_findings(pairs: Sequence[Pair]) -> list[Finding]:
     for exact, name in ((True, "copies"), (False, "near_copies")):
         words = "are the same, pixel for pixel" if exact else "look the same"
         chosen = [pair for pair in pairs if pair.exact == exact]
-        splits = [pair for pair in chosen if split_of(pair.a) != split_of(pair.b)]
+        splits = [pair for pair in chosen if pair.a.item.side != pair.b.item.side]
         labels = [pair for pair in chosen if pair.a.item.label != pair.b.item.label]
         rest = [pair for pair in chosen if pair not in splits and pair not in labels]
         if splits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,13 +121,13 @@ def cross_validated(features: FloatArray, looks: Sequence[Look]) -> Score:
     """Logistic regression on principal components, out of fold, no group on two sides (stratified)."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     labels = np.array([look.item.label for look in looks])
     groups = np.array([look.item.group for look in looks])
-    folds = StratifiedGroupKFold(n_splits=_folds(labels, groups), shuffle=True, random_state=0)
+    folds = _folds(labels, groups)
     smallest_training = len(labels) * (folds.n_splits - 1) // folds.n_splits - 1
     components = max(1, min(30, features.shape[1], smallest_training // 2))
     model = make_pipeline(
@@ -137,10 +138,12 @@ def cross_validated(features: FloatArray, looks: Sequence[Look]) -> Score:
     return scored(labels, told, groups)
 
 
-def _folds(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> int:
-    """As many as the class with the fewest groups allows."""
+def _folds(labels: NDArray[np.str_], groups: NDArray[np.str_]) -> Any:
+    """scikit-learn's splitter, of as many folds as the class with the fewest groups allows."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     fewest = min(len(set(groups[labels == label])) for label in set(labels))
-    return min(FOLDS, fewest)
+    return StratifiedGroupKFold(n_splits=min(FOLDS, fewest), shuffle=True, random_state=0)
 
 
 def scored(labels: NDArray[np.str_], told: NDArray[np.str_], groups: NDArray[np.str_]) -> Score:
@@ -182,12 +185,11 @@ def _size_finding(looks: Sequence[Look]) -> Finding:
 
 def _by_shape(shapes: NDArray[np.float64], labels: NDArray[np.str_], groups: NDArray[np.str_]) -> NDArray[np.str_]:
     """Out-of-fold predictions of a shallow tree, which finds thresholds and exact sizes alike."""
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
-    folds = StratifiedGroupKFold(n_splits=_folds(labels, groups), shuffle=True, random_state=0)
     tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=3, class_weight="balanced", random_state=0)
-    return np.asarray(cross_val_predict(tree, shapes, labels, groups=groups, cv=folds))
+    return np.asarray(cross_val_predict(tree, shapes, labels, groups=groups, cv=_folds(labels, groups)))
 
 
 def _shape_words(look: Look) -> str:

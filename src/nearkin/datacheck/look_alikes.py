@@ -17,7 +17,7 @@ from nearkin.blueprint import Blueprint
 from nearkin.contracts import FloatArray, IntArray
 from nearkin.data import ImageStore, Item, Source
 from nearkin.data.looks import Look
-from nearkin.data.near_copies import Pair, split_of
+from nearkin.data.near_copies import Pair, bits_apart
 from nearkin.datacheck.findings import Finding
 from nearkin.errors import listing
 from nearkin.model import EMBED_BATCH, build_model
@@ -27,8 +27,6 @@ from nearkin.training.warm_start import WarmStart
 
 BITS_APART = 20
 """Of 63 bits of the perceptual hash. Copies are up to 12 apart, unrelated images about 31."""
-BLOCK = 2048
-"""Images compared at a time."""
 TINY = 1e-6
 Embed: TypeAlias = Callable[[Source, Sequence[Item]], FloatArray]
 """Items of a source -> (n, d)."""
@@ -71,17 +69,14 @@ def look_alike_findings(looks: Sequence[Look], embeddings: FloatArray, known: Se
 
 def crosses(a: Look, b: Look) -> bool:
     """Whether a pair stands in two splits or carries two labels; others harm no figure."""
-    return split_of(a) != split_of(b) or a.item.label != b.item.label
+    return a.item.side != b.item.side or a.item.label != b.item.label
 
 
 def likest_of(looks: Sequence[Look], units: FloatArray) -> tuple[IntArray, FloatArray]:
     """(n,) looks, (n, d) -> (n,) the likest of those with a near hash, (n,) its cosine, -inf where there is none."""
-    signs = np.where(np.stack([look.phash for look in looks]), 1.0, -1.0).astype(np.float32)
     likest, cosines = np.zeros(len(looks), np.int64), np.zeros(len(looks), np.float32)
-    for start in range(0, len(looks), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(looks)))
-        # The product of two rows of signs is 63 less twice the bits that differ.
-        near = (signs.shape[1] - signs[rows] @ signs.T) / 2 <= BITS_APART
+    for rows, apart in bits_apart(looks):
+        near = apart <= BITS_APART
         near[np.arange(len(rows)), rows] = False
         found = np.where(near, units[rows] @ units.T, -np.inf)
         likest[rows], cosines[rows] = found.argmax(axis=1), found.max(axis=1)

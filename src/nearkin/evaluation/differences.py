@@ -10,6 +10,9 @@ import numpy as np
 from nearkin.components.evaluators.intervals import wilson
 from nearkin.contracts import Figure
 
+VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
+"""In which every figure is kept."""
+
 
 def with_differences(figures: Mapping[str, Sequence[Figure]]) -> dict[str, list[dict[str, Any]]]:
     """Figures by view as plain JSON; then the model's less each baseline's."""

@@ -36,7 +36,7 @@ def compare(
     figure is not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images
     or the known classes are not the same: `why_not` says which.
     """
-    found = plugin_lists(plugins, plugin_files)._asdict()
+    found = plugin_lists(plugins, plugin_files).given
     given = several(runs, "runs")
     opened = [run if isinstance(run, Run) else load_run(run, **found) for run in given]
     _refuse_too_few(opened)

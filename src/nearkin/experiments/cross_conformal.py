@@ -6,7 +6,6 @@ each is calibrated on the fold that it never saw. They are trained first, so tha
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nearkin import training
-from nearkin.arguments import plugin_lists
+from nearkin.arguments import PluginLists, plugin_lists
+from nearkin.device import processes_launched
 from nearkin.errors import UsageError
 from nearkin.files import MANIFEST
 from nearkin.index import Index
@@ -40,8 +40,10 @@ def train(
     problems), `DataError` (all bad files), `PluginError`, or `WorkFailed` (a NaN loss, an interruption: the error says
     how to continue). Messages and a progress bar go to stderr unless `watch` takes them.
     """
-    folds = _Folds(*plugin_lists(plugins, plugin_files))
-    return training.train(recipe, overrides=overrides, runs=runs, watch=watch, begun=begun, folds=folds, **folds.given)
+    brought = plugin_lists(plugins, plugin_files)
+    return training.train(
+        recipe, overrides=overrides, runs=runs, watch=watch, begun=begun, folds=_Folds(brought), **brought.given
+    )
 
 
 def resume(
@@ -52,25 +54,20 @@ def resume(
     watch: Watch | None = None,
 ) -> Run:
     """Continue a run that was interrupted or killed, to the weights it would have had; a finished one is opened."""
-    folds = _Folds(*plugin_lists(plugins, plugin_files))
-    return training.resume(run, watch=watch, folds=folds, **folds.given)
+    brought = plugin_lists(plugins, plugin_files)
+    return training.resume(run, watch=watch, folds=_Folds(brought), **brought.given)
 
 
 @dataclass(frozen=True)
 class _Folds:
     """Trains what is not trained yet of a main run's folds."""
 
-    plugins: tuple[Any, ...]
-    plugin_files: tuple[Path | str, ...]
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What every run is opened with."""
-        return {"plugins": self.plugins, "plugin_files": self.plugin_files}
+    brought: PluginLists
+    """What every run is opened with."""
 
     def __call__(self, recipe: Recipe, folder: RunFolder, watch: Watch) -> list[Index]:
         """The folds' indexes, in order."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if processes_launched() > 1:
             raise UsageError("cross-conformal calibration trains one model after another: launch one process.")
         n = recipe.unknown.n_folds
         return [self._finished(without_fold(recipe, number, n), folder, watch).index for number in range(1, n + 1)]
@@ -81,9 +78,9 @@ class _Folds:
         place = folder.folds / str(fold.number)
         watch.message(f"fold {fold.number} of {fold.of}: training without it")
         if (place / MANIFEST).exists():
-            return training.resume(place, watch=watch, **self.given)
+            return training.resume(place, watch=watch, **self.brought.given)
         shutil.rmtree(place, ignore_errors=True)  # killed before its first file was whole
-        return training.train(recipe, runs=folder.path, watch=watch, **self.given)
+        return training.train(recipe, runs=folder.path, watch=watch, **self.brought.given)
 
 
 def without_fold(recipe: Recipe, number: int, n_folds: int) -> Recipe:

@@ -67,12 +67,7 @@ def plan(
 def without_each_class(training: Training, open_set: Selection) -> list[Training]:
     """The training once a known class, which it then does not know; that class alone is the unknown."""
     recipe = training.recipe
-    classes = load_data(recipe.data, recipe.seed)[1].classes
-    if len(classes) < 3:
-        raise UsageError(
-            f"{recipe.name}: leaving a class out of {listing(classes)} leaves fewer than two to learn. "
-            "Know three or more."
-        )
+    classes = classes_to_leave_out(recipe)
     # As the recipe asks, where it asks for open_set.
     asked = tuple(selection for selection in recipe.evaluate if selection.type == open_set.type) or (open_set,)
     return [
@@ -89,6 +84,17 @@ def without_each_class(training: Training, open_set: Selection) -> list[Training
         )
         for label in classes
     ]
+
+
+def classes_to_leave_out(recipe: Recipe) -> tuple[str, ...]:
+    """The known classes. `UsageError` where they are so few that without one of them nothing can be learned."""
+    classes = load_data(recipe.data, recipe.seed)[1].classes
+    if len(classes) < 3:
+        raise UsageError(
+            f"{recipe.name}: leaving a class out of {listing(classes)} leaves fewer than two to learn. "
+            "Know three or more."
+        )
+    return classes
 
 
 def _open_set(registries: Registries) -> Selection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nearkin.arguments import plugin_lists
+from nearkin.device import processes_launched
 from nearkin.errors import UsageError
 from nearkin.evaluation import evaluate
 from nearkin.evaluation.views import reopen_data
@@ -55,9 +55,9 @@ def reproduce(
     """
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise UsageError(f"reproduce: tolerance {tolerance}: it is the largest difference allowed, 0 or more.")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes_launched() > 1:
         raise UsageError("reproduce: it trains, measures and compares in one process; launch one.")
-    brought = plugin_lists(plugins, plugin_files)._asdict()
+    brought = plugin_lists(plugins, plugin_files).given
     old = run if isinstance(run, Run) else load_run(run, **brought)
     if old.recipe.data.fold is not None:
         raise UsageError(f"{old.path}: a fold of another run, which trains it again. Reproduce that one.")

@@ -16,10 +16,10 @@ from typing import Any
 from nearkin.arguments import several
 from nearkin.blueprint import Blueprint
 from nearkin.contracts import Figure
-from nearkin.data import load_data
-from nearkin.errors import DataError, UsageError, listing
+from nearkin.errors import DataError, UsageError
 from nearkin.evaluation.differences import as_json
 from nearkin.experiments.left_out import EMBEDDING, FIGURE, Candidate, LeftOut
+from nearkin.experiments.plan import classes_to_leave_out
 from nearkin.experiments.tables import mean_json
 from nearkin.model import build_model
 from nearkin.plugins import load_registries
@@ -65,12 +65,7 @@ def choose_space(
 
 def _askable_classes(recipe: Recipe) -> tuple[str, ...]:
     """The known classes. `UsageError` where none can be left out."""
-    classes = load_data(recipe.data, recipe.seed)[1].classes
-    if len(classes) < 3:
-        raise UsageError(
-            f"{recipe.name}: leaving a class out of {listing(classes)} leaves fewer than two to learn. Know three or "
-            "more."
-        )
+    classes = classes_to_leave_out(recipe)
     if recipe.data.select_classes or not recipe.data.select:
         raise UsageError(
             f"{recipe.name}: known images to ask about are those of data.select, and it has none of the known classes."

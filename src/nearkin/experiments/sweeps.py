@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearkin.arguments import plugin_lists
+from nearkin.arguments import PluginLists, plugin_lists
+from nearkin.device import processes_launched
 from nearkin.errors import DataError, NearkinError, UsageError, WorkFailed
 from nearkin.evaluation import evaluate
 from nearkin.experiments.cross_conformal import resume as resume_run
@@ -23,19 +22,6 @@ from nearkin.run import Run, RunFolder, load_run, now
 from nearkin.training.watch import Watch, watching
 
 FORMAT, VERSION = "nearkin sweep", 1
-
-
-@dataclass(frozen=True)
-class Plugins:
-    """What every run of the sweep is opened with."""
-
-    modules: tuple[Any, ...] = ()
-    files: tuple[Path | str, ...] = ()
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """As `train`, `resume` and `load_run` take them."""
-        return {"plugins": self.modules, "plugin_files": self.files}
 
 
 def sweep(
@@ -55,12 +41,12 @@ def sweep(
     and the others go on.
     """
     _refuse_several_processes()
-    brought = Plugins(*plugin_lists(plugins, plugin_files))
+    brought = plugin_lists(plugins, plugin_files)
     if not recipes:
         raise UsageError("a sweep takes a recipe or more.")
     trainings = plan(
         recipes,
-        load_registries(*brought.modules, files=brought.files),
+        load_registries(*brought.plugins, files=brought.plugin_files),
         overrides=overrides,
         seeds=range(seeds) if isinstance(seeds, int) else seeds,
         leave_one_class_out=leave_one_class_out,
@@ -79,7 +65,7 @@ def resume_sweep(
 ) -> Sweep:
     """Go on with a sweep that was interrupted or killed; failed trainings are tried again."""
     _refuse_several_processes()
-    found = Sweep.open(Path(folder), Plugins(*plugin_lists(plugins, plugin_files)))
+    found = Sweep.open(Path(folder), plugin_lists(plugins, plugin_files))
     found.advance(watch)
     return found
 
@@ -94,7 +80,7 @@ def is_sweep(folder: Path) -> bool:
 
 
 def _refuse_several_processes() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes_launched() > 1:
         raise UsageError(
             "a sweep trains one run after another in one process; launch its trainings one by one instead."
         )
@@ -103,13 +89,13 @@ def _refuse_several_processes() -> None:
 class Sweep:
     """Trainings, and the run of each that has begun. Its folder is `RUNS/sweeps/NAME/NUMBER`."""
 
-    def __init__(self, path: Path, trainings: Sequence[Training], brought: Plugins) -> None:
+    def __init__(self, path: Path, trainings: Sequence[Training], brought: PluginLists) -> None:
         self.path = path
         self.trainings = tuple(trainings)
         self._brought = brought
 
     @classmethod
-    def start(cls, runs: Path, trainings: Sequence[Training], brought: Plugins) -> Sweep:
+    def start(cls, runs: Path, trainings: Sequence[Training], brought: PluginLists) -> Sweep:
         """Write down what is to be trained."""
         path = RunFolder.create(runs / "sweeps", trainings[0].recipe.name).path
         files = {f"{place}.yaml": to_yaml(one.recipe).encode() for place, one in enumerate(trainings)}
@@ -119,10 +105,10 @@ class Sweep:
         return cls(path, trainings, brought)
 
     @classmethod
-    def open(cls, path: Path, brought: Plugins) -> Sweep:
+    def open(cls, path: Path, brought: PluginLists) -> Sweep:
         """A sweep as its folder has it; the recipes as they were when it began."""
         bundle = read_bundle(path, format_name=FORMAT, version=VERSION)
-        registries = load_registries(*brought.modules, files=brought.files)
+        registries = load_registries(*brought.plugins, files=brought.plugin_files)
         trainings = []
         for place, facts in enumerate(bundle.meta["trainings"]):
             name = f"{place}.yaml"

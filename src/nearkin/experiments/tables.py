@@ -8,6 +8,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nearkin.evaluation.differences import VIEWS
 from nearkin.experiments.plan import Training
 from nearkin.experiments.race import Attempt, race
 from nearkin.experiments.repeat import Repeated
@@ -15,7 +16,6 @@ from nearkin.experiments.summary import Mean, mean_over
 from nearkin.experiments.sweeps import Sweep
 from nearkin.recipe.data_options import DataOptions
 
-VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 Cell = Mapping[str, Any]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nearkin.contracts.figures import figure_text
 from nearkin.errors import PluginError, UsageError, WorkFailed
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ pipeline_tag: image-feature-extraction
 
 # {name}
 
-A [nearkin](https://pypi.org/project/nearkin/) run: backbone `{backbone}`, method `{method}`, classes {classes}.
+A nearkin run: backbone `{backbone}`, method `{method}`, classes {classes}.
 
 ```python
 from nearkin.export import pull
@@ -96,7 +97,7 @@ def stage(run: Run, repo: str, folder: Path) -> Path:
 def card(run: Run, repo: str) -> str:
     """The model card, with the figures that the run holds."""
     figures = [
-        f"- {evaluator} {f['name']}: {f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}], n = {f['n']}"
+        f"- {evaluator} {f['name']}: {figure_text(f)}, n = {f['n']}"
         for evaluator, views in run.evaluations.get("figures", {}).items()
         for f in views["model"]
         if f["value"] is not None and f["low"] is not None

@@ -74,9 +74,8 @@ def evidence(asked: Asked, *, neighbors: int, alphas: Sequence[float]) -> Eviden
 
 def _fitted_scores(state: State, given: Given) -> FloatArray:
     """q embeddings -> (q, c): of the classes asked about, against all references, whichever are asked about."""
-    place = {label: column for column, label in enumerate(state.scorer.searcher.references.classes)}
     looked_at = given.vectors if given.space is None else given.space
-    return state.scorer.scores(looked_at)[:, [place[label] for label in state.references.classes]]
+    return state.scorer.scores(looked_at)[:, state.scorer.searcher.references.codes_of(state.references.classes)]
 
 
 def answer(asked: Asked, *, neighbors: int, alpha: float) -> list[Answer]:

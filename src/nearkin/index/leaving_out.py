@@ -116,7 +116,7 @@ def _by_embedding(items: Calibration, scorer: Scorer) -> list[int]:
     """Those whose digest does not say which image they are."""
     bare = np.flatnonzero(items.bare)
     some, searcher = items.taken(bare.tolist()), scorer.searcher
-    codes = np.array([searcher.references.code_of[label] for label in some.labels], dtype=np.int64)
+    codes = searcher.references.codes_of(some.labels)
     held = (searcher.references, searcher.references.vectors, searcher.metric)
     nearest = kth_outside_group(*held, some.vectors, codes, some.groups, some.origin, k=1)
     return list(bare[nearest <= apart_at_most(some.vectors, searcher.metric)].tolist())

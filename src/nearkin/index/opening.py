@@ -48,8 +48,7 @@ def load(
 
     The model comes from `embed` and `model_files` where given (a run has its own), else `embed_for` makes it from
     the files that were saved along, if any were; so do those of a cross-conformal calibration's folds, from
-    `fold_models`. `engine_for` and `score_for` know the engines and outlier scores of
-    plugins too.
+    `fold_models`. `engine_for` and `score_for` know the engines and outlier scores of plugins too.
     """
     folder = Path(folder)
     contents = read(folder, score_for)

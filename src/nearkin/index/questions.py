@@ -40,7 +40,7 @@ class Questions:
 
     @property
     def settings(self) -> Settings:
-        """Metric, class rule, dimensions, alpha and k."""
+        """What it was made with: metric, class rule, dimensions, alpha, outlier score, operating points, space."""
         return self._state.settings
 
     @property

@@ -77,6 +77,10 @@ class References:
         """A label's place in `classes`."""
         return {label: code for code, label in enumerate(self.classes)}
 
+    def codes_of(self, labels: Iterable[str]) -> IntArray:
+        """(m,) labels that there are -> (m,) their places in `classes`."""
+        return np.array([self.code_of[label] for label in labels], dtype=np.int64)
+
     @cached_property
     def by_class(self) -> IntArray:
         """(n,) positions, those of one class side by side, in the order of `classes`."""
@@ -100,11 +104,6 @@ class References:
     def starts(self) -> IntArray:
         """(c,) where each class begins in `by_class`."""
         return (np.cumsum(self.counts) - self.counts).astype(np.int64)
-
-    @cached_property
-    def columns(self) -> IntArray:
-        """(n,) each reference's place in `by_class`."""
-        return np.argsort(self.by_class)
 
     @cached_property
     def means(self) -> NDArray[np.float64]:

@@ -65,8 +65,7 @@ class Scorer:
 
     def own(self, vectors: FloatArray, labels: Sequence[str]) -> FloatArray:
         """(m, d) items of these labels, all able -> (m,) each one's score for its own class."""
-        code_of = self.searcher.references.code_of
-        columns = np.array([code_of[label] for label in labels], dtype=np.int64)
+        columns = self.searcher.references.codes_of(labels)
         if self.nearest is not None:
             return own_kth(self.searcher, vectors, columns, self.nearest)
         own: FloatArray = self.scores(vectors)[np.arange(len(labels)), columns]
@@ -94,8 +93,7 @@ class Scorer:
         references: no other only shrinks as points join.
         """
         assert self.score.nearest is not None, "asked beforehand"
-        code_of = self.searcher.references.code_of
-        columns = np.array([code_of[label] for label in labels], dtype=np.int64)
+        columns = self.searcher.references.codes_of(labels)
         metric = self.space.metric if self.space else self.searcher.metric
         items = (vectors, columns, groups, ids)
         return kth_outside_group(self.searcher.references, self._looked_at, metric, *items, self.score.nearest)

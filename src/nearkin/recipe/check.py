@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from nearkin.recipe.plain_words import findings, in_quotes, value_at
+from nearkin.recipe.nested import value_at
+from nearkin.recipe.plain_words import findings, in_quotes
 from nearkin.recipe.problems import KeyPath, Problems
 from nearkin.recipe.yaml_text import MAX_DEPTH
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from nearkin.errors import did_you_mean
 from nearkin.recipe.components import choose
 from nearkin.recipe.model import IndexOptions, Selection
+from nearkin.recipe.nested import fields_of
 from nearkin.recipe.problems import Problems
 from nearkin.registry import Registries
 
@@ -36,11 +35,7 @@ def read_engine(section: Any, registries: Registries, problems: Problems) -> tup
 
 def _beside(name: str, section: dict[str, Any], registries: Registries) -> dict[str, Any]:
     """The options of that engine among the keys of `index`; a key that neither knows is whose it is nearer to."""
-    own = _keys(IndexOptions)
-    theirs = {key for one in registries.engine if name in (one.name, one.qualified) for key in _keys(one.options)}
+    own = {*fields_of(IndexOptions)}
+    theirs = {key for one in registries.engine if name in (one.name, one.qualified) for key in fields_of(one.options)}
     mistyped = {key for key in section if did_you_mean(key, theirs) and not did_you_mean(key, own)}
     return {key: value for key, value in section.items() if key in (theirs | mistyped) - own - {"type"}}
-
-
-def _keys(model: type[BaseModel]) -> set[str]:
-    return {field.alias or name for name, field in model.model_fields.items()}

@@ -21,16 +21,16 @@ def annotations_at(model: type[BaseModel], path: KeyPath, data: Any) -> list[Any
     for part in path:
         if isinstance(part, str):
             models = [found for annotation in annotations for found in named_in(annotation, data)]
-            annotations = [fields[part] for one in models if part in (fields := _fields(one))]
-        data = data[part] if _has(data, part) else None
+            annotations = [fields[part] for one in models if part in (fields := fields_of(one))]
+        data = data[part] if has(data, part) else None
     return annotations
 
 
 def keys_at(model: type[BaseModel], path: KeyPath, data: Any) -> list[str]:
     """The keys of the section at `path`."""
-    section = _value_at(data, path)
+    section = value_at(data, path)
     models = [found for annotation in annotations_at(model, path, data) for found in named_in(annotation, section)]
-    return list(dict.fromkeys(key for one in models for key in _fields(one)))
+    return list(dict.fromkeys(key for one in models for key in fields_of(one)))
 
 
 def tags_at(model: type[BaseModel], path: KeyPath, data: Any) -> list[str]:
@@ -55,7 +55,7 @@ def named_in(annotation: Any, section: Any) -> list[type[BaseModel]]:
 
 def parts_of(model: type[BaseModel]) -> Iterator[type[PartOptions]]:
     """Every part that its sections may name, the parts' own included."""
-    for annotation in _fields(model).values():
+    for annotation in fields_of(model).values():
         for found in models_in(annotation):
             if issubclass(found, PartOptions):
                 yield found
@@ -64,7 +64,7 @@ def parts_of(model: type[BaseModel]) -> Iterator[type[PartOptions]]:
 
 def tags_of(model: type[BaseModel]) -> tuple[Any, ...]:
     """The names that a part's model bears: `type: Literal["cosine"]`."""
-    return get_args(_fields(model).get(TAG))
+    return get_args(fields_of(model).get(TAG))
 
 
 def missing_part(path: KeyPath, names: Sequence[str]) -> str:
@@ -86,18 +86,20 @@ def _noun(path: KeyPath) -> str:
     return words[-1].replace("_", " ") if words else "part"
 
 
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
+def fields_of(model: type[BaseModel]) -> dict[str, Any]:
     """Key in a recipe -> annotation."""
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _value_at(data: Any, path: KeyPath) -> Any:
+def value_at(data: Any, path: KeyPath) -> Any:
+    """What stands at `path`; `None` where nothing does."""
     for part in path:
-        data = data[part] if _has(data, part) else None
+        data = data[part] if has(data, part) else None
     return data
 
 
-def _has(data: Any, part: str | int) -> bool:
+def has(data: Any, part: str | int) -> bool:
+    """Whether a section has this key, or a list this position."""
     if isinstance(data, list):
         return isinstance(part, int) and 0 <= part < len(data)
     return isinstance(data, dict) and part in data

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from nearkin.errors import did_you_mean, listing
-from nearkin.recipe.nested import TAG, annotations_at, keys_at, missing_part, tags_at, unknown_part
+from nearkin.recipe.nested import TAG, annotations_at, has, keys_at, missing_part, tags_at, unknown_part, value_at
 from nearkin.recipe.problems import KeyPath
 from nearkin.recipe.yaml_scalars import plain_value
 
@@ -81,18 +81,12 @@ def _data_path(error: ErrorDetails, data: Any) -> KeyPath:
     path: list[str | int] = []
     last = len(error["loc"]) - 1
     for position, part in enumerate(error["loc"]):
-        if _has(data, part):
+        if has(data, part):
             data = data[part]
             path.append(part)
         elif position == last and error["type"] == "missing":
             path.append(part)
     return (*path, TAG) if error["type"] in ("union_tag_invalid", "union_tag_not_found") else tuple(path)
-
-
-def _has(data: Any, part: str | int) -> bool:
-    if isinstance(data, list):
-        return isinstance(part, int) and 0 <= part < len(data)
-    return isinstance(data, dict) and part in data
 
 
 def _finding(
@@ -117,13 +111,6 @@ def _finding(
     quotes = "text" in wanted and not isinstance(value, str | list | dict)
     mend = _mend(wanted, value, tags_at(model, path, data))
     return Finding(path, f"wants {_either(wanted)}, not {describe(value)}.{mend}", quotes=quotes)
-
-
-def value_at(data: Any, path: KeyPath) -> Any:
-    """What stands at `path`."""
-    for part in path:
-        data = data[part]
-    return data
 
 
 def unknown_key(key: str, valid: Sequence[str]) -> str:

@@ -82,9 +82,7 @@ class Plot:
         return tostring(self.svg, encoding="unicode")
 
 
-def line_chart(
-    points: Points, *, colour: str = COLOURS[0], marks: Sequence[Mark] = (), kept: float | None = None
-) -> str:
+def line_chart(points: Points, *, marks: Sequence[Mark] = (), kept: float | None = None) -> str:
     """Values over steps; `marks` are values to compare with, `kept` the step whose weights were kept."""
     plot = Plot((x for x, _ in points), [*(y for _, y in points), *(mark.at for mark in marks)], HEIGHT)
     plot.axes("step")

@@ -6,18 +6,20 @@ from importlib.resources import files as packaged
 from pathlib import Path
 from typing import Any
 
+from nearkin.arguments import path_of
 from nearkin.contracts.figures import expected_text, figure_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
+from nearkin.evaluation.differences import VIEWS
 from nearkin.files import write_atomic
 from nearkin.recipe import to_yaml
 from nearkin.report.curve import curves
 from nearkin.report.images import Shown, clusters, data_uri, maps
 from nearkin.run import Run
 from nearkin.training.watch import Watch, watching
+from nearkin.writable import explaining
 
-VIEWS = ("model", "pixels", "untrained", "model - pixels", "model - untrained")
 MOST_CHECKED = 5000
 """Images up to which the report checks the data itself."""
 
@@ -29,14 +31,15 @@ def write_report(run: Run, to: Path | str, *, maps: int = 4, watch: Watch | None
     clusters, `maps` images with where the network looks (some 400 embeddings each; 0 for none), and what is wrong with
     the data. Test images are shown in it. Where they are not on this machine, it says so in their place.
     """
-    path = Path(to)
+    path = path_of(to, "report")
     if path.suffix.lower() != ".html":
         raise UsageError(f"{path}: the report is one HTML file; end its name in .html.")
     if maps < 0:
         raise UsageError(f"maps {maps}: it is how many; 0 for none.")
     with watching(watch) as eyes:
         page = _template().render(**facts(run), **_of_images(run, maps, eyes))
-    write_atomic(path, page.encode(errors="backslashreplace"))  # a folder's name need not be UTF-8
+    with explaining(path):
+        write_atomic(path, page.encode(errors="backslashreplace"))  # a folder's name need not be UTF-8
     return path
 
 

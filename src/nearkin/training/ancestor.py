@@ -80,7 +80,11 @@ class Ancestor:
         return cls(run, weights, layer_of(said, tensors), said["input"], Preparation.described(said), *seen, digests)
 
     def saw(self, items: Sequence[Item], store: ImageStore) -> list[str]:
-        """Keys of the items that trained it, or are of a group that did."""
+        """Keys of the items that trained it, or are of a group that did.
+
+        Under `trained_groups` stand the keys of images that are their own group too, and the index refuses to
+        calibrate on a key that is there: so it counts here, before the training.
+        """
         pairs = zip(items, store.digests(items), strict=True)
         return [i.key for i, digest in pairs if digest in self.trained_on or i.group in self.trained_groups]
 

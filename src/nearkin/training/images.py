@@ -12,11 +12,9 @@ from nearkin.augment import augment, oblong_problem, turned
 from nearkin.contracts import FloatArray, IntArray, Split
 from nearkin.data.extra import AS_IT_IS, Variant
 from nearkin.errors import DataError, listing
+from nearkin.model import EMBED_BATCH
 from nearkin.recipe.train_options import AugmentOptions
 from nearkin.training.composing import composed
-
-CHUNK = 64
-"""Images embedded at a time."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Batches:
     def embed_once(self, embed: Callable[[Tensor], Tensor]) -> None:
         """Embed every item now, in chunks, and hand out embeddings from here on."""
         numbers = torch.arange(len(self._labels), device=self.device)
-        made = (embed(self._augmented(self._gathered(chunk))) for chunk in torch.split(numbers, CHUNK))
+        made = (embed(self._augmented(self._gathered(chunk))) for chunk in torch.split(numbers, EMBED_BATCH))
         self._embeddings = torch.cat([part.float() for part in made])
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from nearkin.contracts import Batch, Sampler, Structure
 from nearkin.errors import WorkFailed, blaming, listing
+from nearkin.files import MANIFEST
 from nearkin.model import Model
 from nearkin.recipe.train_options import TrainOptions
 from nearkin.training.average import WeightAverage
@@ -99,7 +100,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Go on from the checkpoint, where there is one; what was written after it is cut off."""
-        if not (self.checkpoints / "manifest.json").exists():
+        if not (self.checkpoints / MANIFEST).exists():
             return
         self.standing, self.best, average = load_checkpoint(self.checkpoints, self.model, self.optimizer)
         if self.average and average:

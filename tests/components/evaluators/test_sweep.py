@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -57,6 +59,14 @@ def test_without_unknowns_between_them_oscr_of_perfect_separation_is_the_accurac
     scores, is_unknown = np.arange(10.0), np.arange(10) >= 6
     hits = np.array([1, 1, 0, 1, 0, 1, 0, 0, 0, 0], dtype=bool)
     assert Sweep.of(scores, is_unknown, hits, np.ones((1, 10), int)).oscr() == pytest.approx([4 / 6])
+
+
+def test_images_that_no_class_can_score_are_the_strangest_and_stand_together():
+    scores, is_unknown = np.array([0.1, np.inf, 0.2, np.inf]), np.array([False, True, False, False])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sweep = Sweep.of(scores, is_unknown, ~is_unknown, np.ones((1, 4), int))
+    assert sweep.auroc() == pytest.approx([(1 + 1 + 0.5) / 3])
 
 
 @settings(deadline=None, max_examples=25)

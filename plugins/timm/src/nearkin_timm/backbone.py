@@ -54,9 +54,8 @@ def made(options: TimmOptions, *, pretrained: bool) -> Any:
 
 
 def _takes_size(model: str) -> bool:
-    """Vision transformers are built for one size; convolutional networks take any."""
-    entry = timm.model_entrypoint(model)
-    return "vision_transformer" in entry.__module__ or "swin" in entry.__module__
+    """Whether it is built for one size, as timm says of most transformers; convolutional networks take any."""
+    return bool(getattr(timm.get_pretrained_cfg(model), "fixed_input_size", False))
 
 
 def input_of(net: Any, options: TimmOptions) -> InputSpec:

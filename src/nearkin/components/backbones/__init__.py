@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nearkin.components.backbones.options import (
     ConvOptions,
     EfficientNetLite0Options,
     EfficientNetLite2Options,
+    EfficientNetOptions,
     ResNet12Options,
     ResNet18Options,
     VggOptions,
 )
 from nearkin.contracts import Backbone, Build, Register
+
+if TYPE_CHECKING:
+    from nearkin.components.backbones.network import Network
 
 
 def register_backbones(register: Register) -> None:
@@ -82,22 +88,23 @@ def make_resnet18(options: ResNet18Options, build: Build) -> Backbone:
 
 
 def make_efficientnet_lite0(options: EfficientNetLite0Options, build: Build) -> Backbone:
-    """As the options say; ImageNet weights only where no trained ones follow."""
+    """As the options say."""
     from nearkin.components.backbones.efficientnet import efficientnet_lite0
-    from nearkin.components.backbones.imagenet import load_imagenet
 
-    network = efficientnet_lite0(options)
-    if options.weights == "imagenet" and not build.weights_follow:
-        load_imagenet(network, options.channels, "efficientnet_lite0")
-    return network
+    return _begun(efficientnet_lite0(options), options, build, "efficientnet_lite0")
 
 
 def make_efficientnet_lite2(options: EfficientNetLite2Options, build: Build) -> Backbone:
     """As efficientnet_lite0."""
     from nearkin.components.backbones.efficientnet import efficientnet_lite2
+
+    return _begun(efficientnet_lite2(options), options, build, "efficientnet_lite2")
+
+
+def _begun(network: Network, options: EfficientNetOptions, build: Build, name: str) -> Backbone:
+    """With ImageNet weights where they are asked for and no trained ones follow."""
     from nearkin.components.backbones.imagenet import load_imagenet
 
-    network = efficientnet_lite2(options)
     if options.weights == "imagenet" and not build.weights_follow:
-        load_imagenet(network, options.channels, "efficientnet_lite2")
+        load_imagenet(network, options.channels, name)
     return network

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from nearkin.components.backbones.options import BackboneOptions
 from nearkin.contracts import InputSpec
 from nearkin.errors import DataError
+from nearkin.modes import evaluating
 
 
 class Network(nn.Module):
@@ -74,9 +75,8 @@ class Network(nn.Module):
 def places(blocks: nn.Module, input_spec: InputSpec) -> int:
     """How many places the last map of an image has."""
     image = torch.zeros(1, input_spec.channels, *input_spec.size)
-    blocks.eval()
-    found: Tensor = blocks(image)
-    blocks.train()
+    with evaluating(blocks):
+        found: Tensor = blocks(image)
     return found[0, 0].numel()
 
 

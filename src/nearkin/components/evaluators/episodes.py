@@ -10,8 +10,8 @@ jackknife, Efron 1982; two crossed factors as in Owen 2007, the pigeonhole boots
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -47,17 +47,18 @@ class Episodes:
         pools = pools_of(items, labels, parents, self.options.n_shot)
         able = [pool for pool in pools if pool.n_classes >= 2]
         if not able:
-            return [Figure(name, None, note=self._nothing_to_ask(), details={"left_out": dict(items.left_out)})]
+            return [self._not_measured(name, {"left_out": dict(items.left_out)})]
         each = max(2, math.ceil(self.options.episodes / len(able)))  # one alone has no spread
         results = [self._ask(view, pool, each, new_classes) for pool in able]
         unable = [pool.name for pool in pools if pool.n_classes < 2]
         figures = [result.figure(f"{name}_{result.pool.name}") for result in results if len(pools) > 1]
-        missing = [Figure(f"{name}_{parent}", None, note=self._nothing_to_ask()) for parent in unable if len(pools) > 1]
+        missing = [self._not_measured(f"{name}_{parent}", {}) for parent in unable if len(pools) > 1]
         return [mean_of(name, results, items), *figures, *missing]
 
-    def _nothing_to_ask(self) -> str:
+    def _not_measured(self, name: str, details: Mapping[str, Any]) -> Figure:
         need = self.options.n_shot + 1
-        return f"Fewer than two classes have {need} usable test images, one of them of another group than the support."
+        note = f"Fewer than two classes have {need} usable test images, one of them of another group than the support."
+        return Figure(name, None, note=note, details=details, better="higher")
 
     def _ask(self, view: View, pool: Pool, episodes: int, new_classes: bool) -> Result:
         # A stream a pool by its name: another alphabet more leaves the others' questions as they are.
@@ -223,7 +224,7 @@ def mean_of(name: str, results: Sequence[Result], items: Askable) -> Figure:
     """The mean over the parents, each weighing the same."""
     if len(results) == 1:
         only = results[0].figure(name)
-        return Figure(**{**only.__dict__, "details": {**only.details, "left_out": dict(items.left_out)}})
+        return replace(only, details={**only.details, "left_out": dict(items.left_out)})
     value = float(np.mean([result.value for result in results]))
     replicates = np.mean([result.replicates for result in results], axis=0)
     low, high = interval(value, replicates, sum(result.asked_images for result in results))

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearkin.contracts import Metric
+from nearkin.index.distances import HELD, row_chunks, unit
 
 if TYPE_CHECKING:
     from nearkin.contracts import FloatArray, IntArray
-
-HELD = 2**22
-"""Distances of one block: 16 MiB."""
 
 
 class Pairwise:
@@ -67,8 +65,6 @@ def factors(vectors: NDArray[np.float64], metric: Metric) -> tuple[NDArray[np.fl
 
     |x - y|^2 = |x|^2 + |y|^2 - 2 x.y; half of that, of vectors of length 1, is 1 - cos.
     """
-    from nearkin.index.distances import unit
-
     if metric == "cosine":
         vectors = unit(vectors) / np.sqrt(2)
     # A zero vector's cosine to anything counts as 0: half of 1 is missing for each.
@@ -80,5 +76,4 @@ def factors(vectors: NDArray[np.float64], metric: Metric) -> tuple[NDArray[np.fl
 
 def blocks(rows: IntArray, n: int) -> Iterator[IntArray]:
     """Positions in parts, so that a part's distances to n items stay within `HELD`."""
-    step = max(1, HELD // max(1, n))
-    return (rows[start : start + step] for start in range(0, len(rows), step))
+    return (rows[part] for part in row_chunks(len(rows), n, HELD))

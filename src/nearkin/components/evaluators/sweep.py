@@ -35,7 +35,8 @@ class Sweep:
     ) -> Sweep:
         """From (n,) outlier scores, whether unknown, whether labelled right, and (b, n) how often each was drawn."""
         order = np.argsort(scores, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
+        ascending = scores[order]
+        starts = np.flatnonzero(np.r_[True, ascending[1:] > ascending[:-1]])
         kinds = (~is_unknown, ~is_unknown & hits, is_unknown)
         return cls(*(np.add.reduceat((weights * kind)[:, order], starts, axis=1) for kind in kinds))
 

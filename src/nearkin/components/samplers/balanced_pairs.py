@@ -9,7 +9,6 @@ import numpy as np
 from nearkin.components.samplers.members import Members
 from nearkin.components.samplers.options import BalancedPairsOptions
 from nearkin.contracts import Batch, Build, IntArray, Pairs
-from nearkin.errors import DataError
 
 
 class BalancedPairs:
@@ -23,8 +22,7 @@ class BalancedPairs:
     def __init__(self, options: BalancedPairsOptions, build: Build) -> None:
         self.members = Members.of(build)
         self.sizes = self.members.sizes
-        if len(build.classes) < 2:
-            raise DataError(f"sampler balanced_pairs needs two classes, and there is {list(build.classes)}. Name more.")
+        self.members.require_two_classes(build, sampler="balanced_pairs")
         self.members.require(2, build, sampler="balanced_pairs", why="a pair")
         self.half = options.pairs // 2
         self.seed = build.seed

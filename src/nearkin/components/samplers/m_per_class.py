@@ -9,7 +9,6 @@ import numpy as np
 from nearkin.components.samplers.members import Members
 from nearkin.components.samplers.options import MPerClassOptions
 from nearkin.contracts import Batch, Build
-from nearkin.errors import DataError
 
 
 class MPerClass:
@@ -19,8 +18,7 @@ class MPerClass:
         self.m, self.seed = options.m, build.seed
         self.members = Members.of(build)
         self.n_classes = len(build.classes)
-        if self.n_classes < 2:
-            raise DataError(f"sampler {sampler} needs two classes, and there is {list(build.classes)}. Name more.")
+        self.members.require_two_classes(build, sampler=sampler)
         self.members.require(options.m, build, sampler=sampler, why="sampler.m")
         self.per_batch = min(options.classes, self.n_classes)
         self.steps_per_epoch = math.ceil(len(self.members.items) / (self.per_batch * options.m))

@@ -39,6 +39,11 @@ class Members:
         places = draw_distinct(self.sizes[classes], count, rng)
         return self.pick(classes[:, None], rng.permuted(places, axis=0).T)
 
+    def require_two_classes(self, build: Build, *, sampler: str) -> None:
+        """`DataError` where there is nothing to tell apart."""
+        if len(build.classes) < 2:
+            raise DataError(f"sampler {sampler} needs two classes, and there is {list(build.classes)}. Name more.")
+
     def require(self, least: int, build: Build, *, sampler: str, why: str) -> None:
         """`DataError` names every class with fewer than `least` items: has, needs, and the mend."""
         short = [f"{build.classes[code]!r} has {self.sizes[code]}" for code in np.flatnonzero(self.sizes < least)]

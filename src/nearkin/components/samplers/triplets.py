@@ -9,7 +9,6 @@ import numpy as np
 from nearkin.components.samplers.members import Members
 from nearkin.components.samplers.options import TripletsOptions
 from nearkin.contracts import Batch, Build, Triplets
-from nearkin.errors import DataError
 
 
 class RandomTriplets:
@@ -23,8 +22,7 @@ class RandomTriplets:
         self.count, self.seed = options.triplets, build.seed
         self.members = Members.of(build)
         self.n_classes = len(build.classes)
-        if self.n_classes < 2:
-            raise DataError(f"sampler triplets needs two classes, and there is {list(build.classes)}. Name more.")
+        self.members.require_two_classes(build, sampler="triplets")
         self.members.require(2, build, sampler="triplets", why="an anchor and a positive")
         self.steps_per_epoch = math.ceil(len(self.members.items) / options.triplets)
 

@@ -8,13 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nearkin.contracts import FloatArray, Hits, IntArray, Metric
-from nearkin.index.distances import distances, row_chunks, unit
+from nearkin.index.distances import HELD, distances, row_chunks, unit
 from nearkin.index.engines.hits import none_for
 from nearkin.index.engines.raw import faiss_module
 from nearkin.index.engines.rounding import bounds, in_metric
-
-HELD = 2**22
-"""Distances held at a time: 16 MiB."""
 
 
 class FlatEngine:

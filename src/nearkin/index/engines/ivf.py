@@ -47,7 +47,6 @@ class Ivf:
 
     def build(self, vectors: FloatArray) -> Any:
         """(n, d) -> a FAISS index of them, numbered from 0."""
-
         n, dim = vectors.shape
         index = self._untrained(dim, self._lists(n))
         index.cp.seed = self.options.seed + 1
