@@ -193,7 +193,6 @@ def test_the_problems_of_all_parts_are_told_together(tmp_path: Path) -> None:
         Arrays(path)
 
 
-@pytest.mark.skipif("NEARKIN_DATA" not in os.environ, reason="NEARKIN_DATA names no folder with pneumoniamnist.npz")
 @pytest.mark.parametrize("dtype", [np.int64, np.float32, np.int16])
 def test_it_says_where_each_image_is_stretched_for_itself(tmp_path: Path, dtype: Any) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 5, 5))
@@ -210,6 +209,7 @@ def test_it_says_nothing_where_values_keep_their_meaning(tmp_path: Path, made: A
     assert Arrays(tmp_path / "plain.npz").notes == ()
 
 
+@pytest.mark.skipif("NEARKIN_DATA" not in os.environ, reason="NEARKIN_DATA names no folder with pneumoniamnist.npz")
 def test_pneumoniamnist_opens_and_splits() -> None:
     options = DataOptions(source="npz", path="pneumoniamnist.npz", shots=10, select=10, calibrate=20)
     _, dataset = load_data(options, 0)
