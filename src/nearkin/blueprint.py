@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nearkin.contracts import InputSpec, Kind
+from nearkin.contracts import Kind
 from nearkin.errors import UsageError
 from nearkin.recipe.model import EmbedOptions, Recipe, Selection
 from nearkin.recipe.preparation import Preparation
@@ -104,8 +104,3 @@ def described(description: Mapping[str, Any], registries: Registries) -> Bluepri
         SPACE.validate_json(json.dumps(description.get("space", []))),
         float(description["rotation"]) if "rotation" in description else None,
     )
-
-
-def described_input(said: Mapping[str, Any]) -> InputSpec:
-    """The input spec that a backbone had when its model was saved."""
-    return InputSpec(**said)

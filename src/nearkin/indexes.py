@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nearkin.arguments import several
 from nearkin.contracts import Embed
 from nearkin.index import Index, edit, load
-from nearkin.index.engines.choice import saved as saved_engine
-from nearkin.index.scores.choice import saved as saved_score
+from nearkin.index.opening import saved_parts
 from nearkin.model import load_model
 from nearkin.plugins import load_registries
 from nearkin.run import index_folder, load_run
@@ -43,5 +41,4 @@ def load_index(path: Path | str, *, plugins: Iterable[Any] = (), plugin_files: I
     def embed_for(files: Mapping[str, bytes]) -> Embed:
         return load_model(files, registries, str(path)).embed
 
-    engine_for, score_for = partial(saved_engine, registries.engine), partial(saved_score, registries.score)
-    return load(folder, embed_for, engine_for=engine_for, score_for=score_for)
+    return load(folder, embed_for, **saved_parts(registries))

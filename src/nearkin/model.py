@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from nearkin.blueprint import Blueprint, described, described_input, plain
-from nearkin.contracts import Backbone, Build, Embedded, FloatArray, IntArray, Loss, Method, Structure
+from nearkin.blueprint import Blueprint, described, plain
+from nearkin.contracts import Backbone, Build, Embedded, FloatArray, InputSpec, IntArray, Loss, Method, Structure
 from nearkin.data.images import BadImage, Picture, decode
 from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
@@ -260,7 +260,7 @@ def load_model(files: Mapping[str, bytes], registries: Registries, where: str) -
         model.trained_on = frozenset(description["trained_on"])
         model.trained_groups = frozenset(description.get("trained_groups", ()))
         model.saved = {name: files[name] for name in (WEIGHTS, DESCRIPTION)}
-        trained = {**description, "input": described_input(description["input"])}
+        trained = {**description, "input": InputSpec(**description["input"])}
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, PartError) as error:
         raise DamagedError(
             f"{where}: weights and description do not belong together, or the installed plugin changed: {error}"

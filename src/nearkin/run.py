@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -193,9 +193,8 @@ class Run:
     def index(self) -> Index:
         """The run's index, ready for queries."""
         from nearkin.index import load
-        from nearkin.index.engines.choice import saved as saved_engine
         from nearkin.index.model_link import ModelLink
-        from nearkin.index.scores.choice import saved as saved_score
+        from nearkin.index.opening import saved_parts
 
         if self.model.no_index:
             raise NoIndexError(f"{self.path}: has no index: {self.model.no_index} run.compare answers for it.")
@@ -204,8 +203,7 @@ class Run:
             embed=self.model.embed,
             model_files=self.model.files,
             fold_models=[ModelLink(run.model.embed, run.model.files, run.model_digest) for run in self.folds],
-            engine_for=partial(saved_engine, self.registries.engine),
-            score_for=partial(saved_score, self.registries.score),
+            **saved_parts(self.registries),
         )
         self._require_own("index", index.model_digest)
         return index

@@ -21,7 +21,7 @@ import torch
 
 import nearkin
 from nearkin.errors import DamagedError, DataError, IndexCallError, PluginError, UsageError, WorkFailed
-from nearkin.files import read_manifest
+from nearkin.files import read_manifest, sha256, write_manifest
 from nearkin.run import FORMAT, LOCK, VERSION, RunFolder
 from nearkin.runs import list_runs
 from nearkin.training.watch import Watch
@@ -174,8 +174,6 @@ def test_what_trained_stays_refused_as_embedding_or_group_after_its_references_w
 
 
 def test_parts_of_another_run_are_refused(finished: nearkin.Run, recipe: Path) -> None:
-    import shutil
-
     other = nearkin.train(recipe, overrides={"seed": 1}, runs=recipe.parent / "runs", watch=Watch())
     nearkin.evaluate(other, watch=Watch())
     nearkin.evaluate(finished, watch=Watch())
@@ -214,8 +212,6 @@ def test_compare_scores_by_class_in_order_of_first_appearance(finished: nearkin.
 def test_every_file_with_a_byte_changed_cut_or_missing_is_refused_by_name(
     finished: nearkin.Run, tmp_path: Path
 ) -> None:
-    import shutil
-
     copy = tmp_path / "runs" / "tiny" / "1"
     shutil.copytree(finished.path, copy)
     for path in [*copy.glob("*"), *(copy / "index").glob("*")]:
@@ -314,20 +310,20 @@ def test_two_trainings_get_folders_of_their_own(tmp_path: Path) -> None:
     assert made == ["1", "2", "3"]
 
 
-def test_a_run_made_with_a_missing_plugin_names_it(finished: nearkin.Run, tmp_path: Path) -> None:
-    import shutil
-
-    from nearkin.files import read_manifest, sha256, write_manifest
-    from nearkin.run import FORMAT, VERSION
-
-    copy = tmp_path / "1"
-    shutil.copytree(finished.path, copy)
-    text = (copy / "recipe.yaml").read_text().replace("type: contrastive", "type: zebra_loss")
+def with_another_loss(run: nearkin.Run, copy: Path, loss: str, components: list[dict[str, str]]) -> None:
+    """A copy of a run whose recipe says `loss` after `type:`, and whose manifest says that these parts made it."""
+    shutil.copytree(run.path, copy)
+    text = (copy / "recipe.yaml").read_text().replace("type: contrastive", f"type: {loss}")
     (copy / "recipe.yaml").write_text(text)
     body = read_manifest(copy, format_name=FORMAT, version=VERSION)
     body["files"]["recipe.yaml"] |= {"sha256": sha256(text.encode()), "size": len(text.encode())}
-    body["meta"]["components"].append({"kind": "loss", "name": "zebra_loss", "from": "nearkin-zebra", "version": "2.1"})
+    body["meta"]["components"] = components
     write_manifest(copy, body)
+
+
+def test_a_run_made_with_a_missing_plugin_names_it(finished: nearkin.Run, tmp_path: Path) -> None:
+    copy, zebra = tmp_path / "1", {"kind": "loss", "name": "zebra_loss", "from": "nearkin-zebra", "version": "2.1"}
+    with_another_loss(finished, copy, "zebra_loss", [*finished.facts["components"], zebra])
     with pytest.raises(PluginError, match=r"nearkin-zebra 2\.1"):
         nearkin.load_run(copy)
 
@@ -335,19 +331,8 @@ def test_a_run_made_with_a_missing_plugin_names_it(finished: nearkin.Run, tmp_pa
 def test_a_run_whose_plugin_takes_other_options_now_says_what_it_was_made_with(
     finished: nearkin.Run, tmp_path: Path
 ) -> None:
-    import shutil
-
-    from nearkin.files import read_manifest, sha256, write_manifest
-    from nearkin.run import FORMAT, VERSION
-
-    copy = tmp_path / "1"
-    shutil.copytree(finished.path, copy)
-    text = (copy / "recipe.yaml").read_text().replace("type: contrastive", "type: contrastive\n  gone: 1")
-    (copy / "recipe.yaml").write_text(text)
-    body = read_manifest(copy, format_name=FORMAT, version=VERSION)
-    body["files"]["recipe.yaml"] |= {"sha256": sha256(text.encode()), "size": len(text.encode())}
-    body["meta"]["components"] = [{"kind": "loss", "name": "contrastive", "from": "nearkin-zebra", "version": "2.1"}]
-    write_manifest(copy, body)
+    copy, other = tmp_path / "1", {"kind": "loss", "name": "contrastive", "from": "nearkin-zebra", "version": "2.1"}
+    with_another_loss(finished, copy, "contrastive\n  gone: 1", [other])
     with pytest.raises(
         PluginError, match=r"may be others here.*: loss contrastive of nearkin-zebra 2(.|\n)*loss\.gone"
     ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from nearkin.contracts import Way
 from nearkin.errors import DamagedError, UsageError, listing
 from nearkin.index import Index, edit, load
 from nearkin.index.alphas import AlphaRow, FalseFlags
-from nearkin.index.engines.choice import saved as saved_engine
+from nearkin.index.opening import saved_parts
 from nearkin.index.review_load import ReviewLoad
-from nearkin.index.scores.choice import saved as saved_score
 from nearkin.plugins import load_registries
 from nearkin.run import index_folder
 
@@ -206,9 +204,7 @@ def export(path: Path, output: Path, *, plugins: Sequence[Path], as_json: bool) 
 
 def opened(folder: Path, plugins: Sequence[Path]) -> Index:
     """Without its model; engine and outlier score may be a plugin's."""
-    registries = load_registries(files=plugins)
-    engine_for, score_for = partial(saved_engine, registries.engine), partial(saved_score, registries.score)
-    return load(folder, engine_for=engine_for, score_for=score_for)
+    return load(folder, **saved_parts(load_registries(files=plugins)))
 
 
 def _edit(path: Path, plugins: Sequence[Path]) -> AbstractContextManager[Index]:

@@ -12,14 +12,17 @@ from nearkin.contracts import Embed, EngineChoice
 from nearkin.errors import DamagedError
 from nearkin.index.contents import state_of
 from nearkin.index.engines import built_in
+from nearkin.index.engines.choice import saved as saved_engine
 from nearkin.index.index import Index
 from nearkin.index.model_link import ModelFiles, ModelLink
 from nearkin.index.scores import built_in as built_in_score
+from nearkin.index.scores.choice import saved as saved_score
 from nearkin.index.settings import ScoreFor
 from nearkin.index.state import Fold
 from nearkin.index.storage import Contents, holds_model, read
 from nearkin.index.writing import writing
 from nearkin.places import Place
+from nearkin.registry import Registries
 
 EmbedFor = Callable[[Mapping[str, bytes]], Embed]
 """The model's files as saved -> what embeds images."""
@@ -32,6 +35,14 @@ EngineFor = Callable[[str, Mapping[str, Any]], EngineChoice]
 def save(index: Index, folder: Path | str, with_model: bool = True) -> None:
     """`Index.save`, as a function."""
     index.save(folder, with_model=with_model)
+
+
+def saved_parts(registries: Registries) -> dict[str, Any]:
+    """`engine_for` and `score_for` of `load`, from these registries: the parts that an index was saved with."""
+    return {
+        "engine_for": partial(saved_engine, registries.engine),
+        "score_for": partial(saved_score, registries.score),
+    }
 
 
 def load(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nearkin.contracts import Batch, Build, Component, Episode, Options, Pairs, Sampler, StructureKind, Triplets
+from nearkin.contracts import Batch, Build, Component, Options, Sampler, StructureKind
 from nearkin.making import sampler_problem
 from nearkin.testing.material import LABELS, a_build
-from nearkin.training.checks import BatchCheck
+from nearkin.training.checks import STRUCTURES, BatchCheck
 
 STEPS = range(20)
-KINDS: dict[type, StructureKind] = {Pairs: "pairs", Triplets: "triplets", Episode: "episode"}
+KINDS = {structure: kind for kind, structure in STRUCTURES.items()}
 
 
 class SamplerContract:

@@ -46,9 +46,11 @@ class BatchCheck:
     def batch(self, sampler: Sampler, step: int) -> Batch:
         """The batch of a step, as the contract has it: positions in lists, tensors or narrow arrays become int64."""
         try:
-            given = sampler.batch(step)
-            problem = self._problem(given)
-            batch = given if problem else _plain(given)
+            batch = sampler.batch(step)
+            problem = self._problem(batch)
+            if not problem:
+                batch = _plain(batch)
+                problem = _structure_problem(batch.structure, self.labels[batch.items])
         except NearkinError:
             raise
         # A plugin's sampler may raise, or return, anything.
@@ -63,7 +65,7 @@ class BatchCheck:
         return f"the sampler {self.component.qualified} {problem} (batch {step}): see nearkin.contracts."
 
     def _problem(self, batch: Any) -> str:
-        """Why this is no batch of the declared kind, or nothing."""
+        """Why this is no batch of the declared kind with positions that there are, or nothing."""
         wanted = STRUCTURES[self.component.yields or "labels"]
         if not isinstance(batch, Batch) or not isinstance(batch.structure, wanted):
             given = batch.structure if isinstance(batch, Batch) else batch
@@ -80,7 +82,7 @@ class BatchCheck:
             return "named an item twice in one batch; positions may repeat, items may not"
         if any(len(part) and (part.min() < 0 or part.max() >= len(items)) for part in parts):
             return f"points outside its own batch of {len(items)} items"
-        return _structure_problem(_plain(batch).structure, self.labels[items])
+        return ""
 
 
 def _plain(batch: Batch) -> Batch:
