@@ -119,6 +119,17 @@ def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
     assert not Path("runs").exists()
 
 
+def test_a_dry_run_of_a_sweep_checks_each_of_its_trainings(nearkin: Shell) -> None:
+    done = nearkin("train", "tiny.yaml", "--dry-run", "--seeds", "2")
+    assert done.code == 0
+    assert [line.partition(":")[0] for line in done.out.splitlines()] == ["tiny, seed 0", "tiny, seed 1"]
+    done = nearkin("train", "tiny.yaml", "--dry-run", "--leave-one-class-out")
+    assert done.code == 2
+    assert "leaves fewer than two to learn" in done.err
+    assert nearkin("train", "tiny.yaml", "--dry-run", "--seeds", "2", "seed=3").code == 2
+    assert not Path("runs").exists()
+
+
 def test_an_engine_that_cannot_hold_the_embeddings_is_told_before_training(nearkin: Shell) -> None:
     Path("far.py").write_text(
         "from nearkin import hookimpl\nnearkin_api = 1\n@hookimpl\ndef nearkin_engines(register):\n"

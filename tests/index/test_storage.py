@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 
-from nearkin.errors import DamagedError, IndexCallError, WorkFailed
+from nearkin.errors import DamagedError, IndexCallError, PluginError, WorkFailed
 from nearkin.files import read_bundle, save_bundle, to_json
 from nearkin.index import Index, load, save
 from nearkin.index import storage as storage_module
@@ -330,6 +331,13 @@ def test_an_index_is_saved_where_it_was_opened_wherever_the_process_goes(
         monkeypatch.chdir(tmp_path / "elsewhere")
     assert load(tmp_path / "mine" / "x.index").labels == ("a", "b", "c", "new")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_pyarrow_is_missed_by_name(make: Callable[..., Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(PluginError, match=r"nearkin\[parquet\]"):
+        make().export(tmp_path / "x.parquet")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("ending", ["npz", "parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from nearkin.contracts import InputSpec
-from nearkin.errors import UsageError
+from nearkin.errors import PluginError, UsageError
 from nearkin.recipe.train_options import AugmentOptions
 from nearkin.training.images import Batches, LabelledImages
 from nearkin.training.kornia_layers import kornia_layers
@@ -52,3 +53,9 @@ def test_they_change_images_by_the_step_s_seed_alone_and_stay_within_0_and_1() -
 def test_what_kornia_does_not_know_is_refused_with_the_mend(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         layers(wrong)
+
+
+def test_kornia_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
+    with pytest.raises(PluginError, match=r"nearkin\[augment\]"):
+        layers({"type": "RandomErasing"})

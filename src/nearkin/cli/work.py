@@ -37,8 +37,7 @@ def train(
     from nearkin.cli import experiment
 
     if dry_run:
-        for recipe in recipes:
-            _dry_run(recipe, overrides, plugins)
+        _dry_run(recipes, overrides, sweeps, seeds, leave_one_class_out, plugins)
     elif resume is not None and experiment.is_sweep(resume):
         experiment.resume_sweep(resume, plugins=plugins, as_json=as_json)
     elif sweeps:
@@ -77,16 +76,31 @@ def _train_one(
         print(run.path)
 
 
-def _dry_run(recipe: str, overrides: Sequence[str], plugins: Sequence[Path]) -> None:
-    """Everything that happens before the first step."""
+def _dry_run(
+    recipes: Sequence[str],
+    overrides: Sequence[str],
+    sweeps: bool,
+    seeds: int | None,
+    leave_one_class_out: bool,
+    plugins: Sequence[Path],
+) -> None:
+    """Everything that happens before the first step, of each training that there would be."""
+    from nearkin.experiments.plan import plan
     from nearkin.training.watch import Watch
     from nearkin.training.work import Work
 
     registries = load_registries(files=plugins)
-    read = read_recipe(find_recipe(recipe), registries, overrides)
-    work = Work.prepare(read, registries, Watch(message=show.message))
-    counts = ", ".join(f"{split} {len(items)}" for split, items in work.dataset.items.items())
-    print(f"{read.name}: the recipe and its images are in order ({counts}).")
+    if sweeps:
+        every = None if seeds is None else range(seeds)
+        trainings = plan(recipes, registries, overrides=overrides, seeds=every, leave_one_class_out=leave_one_class_out)
+        named = [(str(training), training.recipe) for training in trainings]
+    else:
+        read = read_recipe(find_recipe(recipes[0]), registries, overrides)
+        named = [(read.name, read)]
+    for name, recipe in named:
+        work = Work.prepare(recipe, registries, Watch(message=show.message))
+        counts = ", ".join(f"{split} {len(items)}" for split, items in work.dataset.items.items())
+        print(f"{name}: the recipe and its images are in order ({counts}).")
 
 
 def evaluate(run: Path, *, plugins: Sequence[Path], as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearkin.errors import UsageError, WorkFailed
+from nearkin.errors import PluginError, UsageError, WorkFailed
 from nearkin.files import sync_folder, to_json
 from nearkin.index.references import References
 from nearkin.writable import explaining
@@ -54,7 +54,7 @@ def _parquet(references: References, path: Path, about: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise UsageError('Parquet needs pyarrow: pip install "nearkin[parquet]". Or end the name in .npz.') from error
+        raise PluginError('Parquet needs pyarrow: pip install "nearkin[parquet]". Or end the name in .npz.') from error
     columns = {"vector": references.vectors} | ({} if references.space is None else {"space": references.space})
     table = pa.table(
         {

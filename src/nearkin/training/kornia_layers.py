@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nearkin.contracts import InputSpec
-from nearkin.errors import UsageError, did_you_mean, listing
+from nearkin.errors import PluginError, UsageError, did_you_mean, listing
 from nearkin.recipe.train_options import KorniaOptions
 
 
@@ -51,7 +51,7 @@ def _augmentations() -> dict[str, Any]:
     try:
         import kornia.augmentation as module
     except ImportError as error:
-        raise UsageError('train.augment.kornia needs kornia: pip install "nearkin[augment]".') from error
+        raise PluginError('train.augment.kornia needs kornia: pip install "nearkin[augment]".') from error
     classes = {name: value for name, value in vars(module).items() if inspect.isclass(value)}
     base = module.AugmentationBase2D
     return {name: value for name, value in classes.items() if issubclass(value, base) and not name.endswith("Base2D")}
