@@ -176,6 +176,28 @@ def test_calibrating_on_what_the_ancestor_was_trained_on_is_refused(base: nearki
         warm(base, tmp_path, WARM.replace("held_out_seed: 0", "held_out_seed: 1"))
 
 
+def test_images_that_only_share_their_names_are_told_apart_from_the_same_ones(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("first", "second"):
+        for label in "xy":
+            (tmp_path / name / label).mkdir(parents=True)
+            for number in range(8):
+                noise = Image.fromarray(rng.integers(0, 256, (16, 16), np.uint8))
+                noise.save(tmp_path / name / label / f"{number}.png")
+    said = "{source: folder, path: PATH, shots: all, select: 0, calibrate: 0}"
+    first = trained(QUICK.replace(f"{{{DATA}, shots: 20}}", said.replace("PATH", str(tmp_path / "first"))), tmp_path)
+    second = WARM.replace(f"{{{DATA}, shots: 5}}", said.replace("PATH", str(tmp_path / "second")))
+    second = second.replace("select: 0, calibrate: 0", "select: 0, calibrate: 4").replace("shots: all", "shots: 4")
+    second = second.replace("early_stopping: {every: 5, target: 1.0, stop_at_target: true}", "early_stopping: null")
+    with pytest.raises(DataError) as told:
+        warm(first, tmp_path, second)
+    assert "was trained on 8 of the images that are to calibrate" in str(told.value)
+    assert "8 of them were told by their name or group alone" in str(told.value)
+    (tmp_path / "higher").mkdir()
+    (tmp_path / "second").rename(tmp_path / "higher" / "second")
+    assert warm(first, tmp_path, second.replace(str(tmp_path / "second"), str(tmp_path / "higher"))).index.promise
+
+
 def test_the_index_refuses_what_the_ancestor_was_trained_on(base: nearkin.Run, tmp_path: Path) -> None:
     """The two runs share held-out images; the base saw more of the others than the warm run did."""
     run = warm(base, tmp_path)

@@ -79,14 +79,15 @@ class Ancestor:
         digests = {run: sha256(bundle.files[WEIGHTS])}
         return cls(run, weights, layer_of(said, tensors), said["input"], Preparation.described(said), *seen, digests)
 
-    def saw(self, items: Sequence[Item], store: ImageStore) -> list[str]:
-        """Keys of the items that trained it, or are of a group that did.
+    def saw(self, items: Sequence[Item], store: ImageStore) -> dict[str, bool]:
+        """Keys of the items that trained it, or are of a group that did -> whether by their bytes, not by name alone.
 
         Under `trained_groups` stand the keys of images that are their own group too, and the index refuses to
         calibrate on a key that is there: so it counts here, before the training.
         """
         pairs = zip(items, store.digests(items), strict=True)
-        return [i.key for i, digest in pairs if digest in self.trained_on or i.group in self.trained_groups]
+        known = {item: digest in self.trained_on for item, digest in pairs}
+        return {item.key: same for item, same in known.items() if same or item.group in self.trained_groups}
 
 
 def layer_of(said: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Layer:

@@ -54,8 +54,8 @@ class WarmStart:
         """Each run that one begins with -> the hash of its weights file."""
         return {run: digest for one in self.ancestors if one for run, digest in one.digests.items()}
 
-    def seen(self, items: Sequence[Item], store: ImageStore) -> dict[str, list[str]]:
-        """What each ancestor was trained on of these items: run -> keys; runs that saw none of them are left out."""
+    def seen(self, items: Sequence[Item], store: ImageStore) -> dict[str, dict[str, bool]]:
+        """What each ancestor was trained on of these items, as `Ancestor.saw` has it; only runs that saw any."""
         found = {ancestor.run: ancestor.saw(items, store) for ancestor in self.ancestors if ancestor}
         return {run: keys for run, keys in found.items() if keys}
 
@@ -68,8 +68,17 @@ class WarmStart:
                 f"{listing(keys)}."
                 for run, keys in seen.items()
             ]
-            mend = "Give all recipes the same data.held_out_seed, select and calibrate, so that no base ever sees them."
-            raise DataError("\n".join([*told[:-1], f"{told[-1]} {mend}"]))
+            told[-1] += (
+                " Give all recipes the same data.held_out_seed, select and calibrate, so no base ever sees them."
+            )
+            named = {key for keys in seen.values() for key, same in keys.items() if not same}
+            if named:
+                told.append(
+                    f"{len(named)} of them were told by their name or group alone, their files are others: "
+                    f"{listing(sorted(named))}. If these are other images, begin data.path one folder higher, which "
+                    "names them anew, or let data.group tell the two sets apart."
+                )
+            raise DataError("\n".join(told))
 
 
 def _give(ancestor: Ancestor, to: Backbone) -> str:
