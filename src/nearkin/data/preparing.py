@@ -22,7 +22,7 @@ def prepared(picture: Picture, spec: InputSpec, preparation: Preparation) -> Flo
 
 
 def cropped(picture: Picture, crop: CropOptions) -> Picture:
-    """The square around what differs from the background. `BadImage` where nothing does."""
+    """The box around what differs from the background. `BadImage` where nothing does."""
     pixels = picture.pixels
     ground = _background(pixels)
     differs = np.abs(pixels - ground) > crop.threshold
@@ -34,15 +34,26 @@ def cropped(picture: Picture, crop: CropOptions) -> Picture:
             f"has nothing that differs from its background by more than {crop.threshold:g}, so there is nothing to "
             "crop to. Lower data.crop.threshold, or leave the image out.",
         )
-    longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    side = max(round(longer / crop.fill), round(max(pixels.shape[:2]) / crop.max_zoom), 1)
-    top, left = ((place[0] + place[-1] + 1 - side) // 2 for place in (rows, columns))
-    whole = None if picture.whole is None else _square(picture.whole, int(top), int(left), side)
+    box = _box(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1, max(pixels.shape[:2]), crop)
+    top, left = (int(place[0] + place[-1] + 1 - side) // 2 for place, side in zip((rows, columns), box, strict=True))
+    whole = None if picture.whole is None else _cut(picture.whole, top, left, box)
     padding = picture.padding
     if padding is not None:
-        padding = _square(padding, int(top), int(left), side, outside=True)
+        padding = _cut(padding, top, left, box, outside=True)
         padding = None if padding.all() else padding
-    return replace(picture, pixels=_square(pixels, int(top), int(left), side), whole=whole, padding=padding)
+    return replace(picture, pixels=_cut(pixels, top, left, box), whole=whole, padding=padding)
+
+
+def _box(height: int, width: int, image: int, crop: CropOptions) -> tuple[int, int]:
+    """Height and width to cut out around content of these, from an image of that longer side.
+
+    What is cut out becomes the model's square: content of ratio r fills it with the ratio r ** crop.aspect.
+    """
+    longer = max(height, width)
+    sides = (longer / crop.fill * (side / longer) ** (1 - crop.aspect) for side in (height, width))
+    smallest = round(image / crop.max_zoom)
+    high, wide = (max(round(side), smallest, 1) for side in sides)
+    return high, wide
 
 
 def _background(pixels: FloatArray) -> FloatArray:
@@ -52,11 +63,15 @@ def _background(pixels: FloatArray) -> FloatArray:
     return ground
 
 
-def _square(pixels: NDArray[Any], top: int, left: int, side: int, *, outside: bool | None = None) -> NDArray[Any]:
-    """Rows and columns from `top` and `left` on. Beyond the image lies its background, or what `outside` says."""
-    square = np.empty((side, side, *pixels.shape[2:]), pixels.dtype)
-    square[:] = _background(pixels) if outside is None else outside
-    height, width = pixels.shape[:2]
-    rows, columns = (slice(max(at, 0), min(at + side, end)) for at, end in ((top, height), (left, width)))
-    square[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
-    return square
+def _cut(
+    pixels: NDArray[Any], top: int, left: int, box: tuple[int, int], *, outside: bool | None = None
+) -> NDArray[Any]:
+    """A box of (height, width) from `top` and `left` on. Beyond the image: its background, or what `outside` says."""
+    out = np.empty((*box, *pixels.shape[2:]), pixels.dtype)
+    out[:] = _background(pixels) if outside is None else outside
+    rows, columns = (
+        slice(max(at, 0), min(at + side, end))
+        for at, side, end in zip((top, left), box, pixels.shape[:2], strict=True)
+    )
+    out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
+    return out

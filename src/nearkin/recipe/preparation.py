@@ -21,6 +21,9 @@ class CropOptions(Options):
 
     fill: Annotated[float, Field(gt=0, le=1)] = 0.85
     """The share of the square's side that the content's longer side takes."""
+    aspect: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How much of the content's aspect is kept, as a power of it: 1 all, so what is cut out is a square; 0.5 the square
+    root, so content twice as wide as high appears 1.41 times as wide; 0 none, so content fills both sides."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """How far from the background a pixel is content, of the whole range from black to white."""
     max_zoom: Annotated[float, Field(ge=1)] = 2.5
