@@ -62,6 +62,37 @@ def test_a_dot_stays_a_dot() -> None:
     assert square(dot).shape == (30, 30), "a third of the longer side, as max_zoom says"
 
 
+def bar(height: int, width: int, image: int = 200) -> FloatArray:
+    made = np.ones((image, image), np.float32)
+    made[50 : 50 + height, 60 : 60 + width] = 0
+    return made
+
+
+@given(
+    height=st.integers(5, 90),
+    width=st.integers(5, 90),
+    aspect=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    fill=st.sampled_from([0.6, 0.95]),
+)
+@settings(max_examples=50, deadline=None)
+def test_content_appears_with_the_asked_power_of_its_aspect(
+    height: int, width: int, aspect: float, fill: float
+) -> None:
+    found = square(bar(height, width), CropOptions(fill=fill, aspect=aspect, max_zoom=1000))
+    rows, columns = found.shape
+    shown = np.array([height / rows, width / columns])  # shares of the model's square, which the box becomes
+    half_a_pixel = 0.5 / min(found.shape)
+    assert shown.max() == pytest.approx(fill, rel=half_a_pixel)
+    assert shown[0] / shown[1] == pytest.approx((height / width) ** aspect, rel=3 * half_a_pixel)
+    assert (found < 0.5).sum() == height * width, "nothing is cut off"
+
+
+def test_a_bar_stays_a_bar() -> None:
+    found = square(bar(60, 1), CropOptions(fill=0.8, aspect=0, max_zoom=4))
+    assert found.shape == (75, 50), "as wide as a quarter of the image"
+    assert square(bar(60, 1), CropOptions(fill=0.8, max_zoom=4)).shape == (75, 75), "a square, all aspect kept"
+
+
 def test_light_on_dark_colour_and_16_bits_keep_their_values() -> None:
     light = square(drawing(5, 5, ground=0.1, ink=0.9))
     assert set(np.unique(light)) == {np.float32(0.1), np.float32(0.9)}

@@ -70,8 +70,7 @@ def _cut(
     out = np.empty((*box, *pixels.shape[2:]), pixels.dtype)
     out[:] = _background(pixels) if outside is None else outside
     rows, columns = (
-        slice(max(at, 0), min(at + side, end))
-        for at, side, end in zip((top, left), box, pixels.shape[:2], strict=True)
+        slice(max(at, 0), min(at + side, end)) for at, side, end in zip((top, left), box, pixels.shape[:2], strict=True)
     )
     out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
     return out

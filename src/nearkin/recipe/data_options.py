@@ -64,7 +64,7 @@ class DataOptions(Options):
     """How values become black, white and gray, such as `{type: window, center: 40, width: 400}`. Left out: as measured,
     DICOM as its own window shows it. Part of the model: whoever opens the run prepares images so."""
     crop: CropOptions | None = None
-    """To a square around what differs from the background, such as `{fill: 0.85}`. Left out: the whole image. Part of
+    """To a box around what differs from the background, such as `{fill: 0.85}`. Left out: the whole image. Part of
     the model as contrast is, and done before it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Draws the splits. Left out: the recipe's seed."""

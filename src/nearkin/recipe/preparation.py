@@ -13,21 +13,21 @@ from nearkin.recipe.contrast import Contrast, ContrastOptions
 
 
 class CropOptions(Options):
-    """A square around what differs from the background, in its middle, so that place and size in the image are gone.
+    """A box around what differs from the background, in its middle, so that place and size in the image are gone.
 
-    The background is the median of the image's outermost pixels, a channel; what a square reaches beyond the image has
+    The background is the median of the image's outermost pixels, a channel; what a box reaches beyond the image has
     its value. For drawings, symbols and objects on an even ground.
     """
 
     fill: Annotated[float, Field(gt=0, le=1)] = 0.85
-    """The share of the square's side that the content's longer side takes."""
+    """The share of the box's side that the content's longer side takes."""
     aspect: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """How much of the content's aspect is kept, as a power of it: 1 all, so what is cut out is a square; 0.5 the square
-    root, so content twice as wide as high appears 1.41 times as wide; 0 none, so content fills both sides."""
+    """How much of the content's aspect is kept, as a power of it: 1 all, by a square box; 0.5 half, so that content
+    twice as wide as high appears 1.41 times as wide; 0 none, so that it takes its share of both sides."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """How far from the background a pixel is content, of the whole range from black to white."""
     max_zoom: Annotated[float, Field(ge=1)] = 2.5
-    """The square is at least the image's longer side divided by this: a dot stays a dot."""
+    """Each side of the box is at least the image's longer side divided by this: a dot stays a dot, a bar a bar."""
 
 
 @dataclass(frozen=True)
