@@ -10,15 +10,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    MPEG4HP41,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from nearkin.contracts import InputSpec
 from nearkin.data import BadImage, decode
 from nearkin.data.contrast import with_contrast
 from nearkin.data.preparing import prepared
 from nearkin.errors import PluginError
-from nearkin.recipe.contrast import PercentileOptions
+from nearkin.recipe.contrast import PercentileOptions, WindowOptions
 from nearkin.recipe.preparation import CropOptions, Preparation
 
 NAME = "DOE^JANE"
@@ -86,6 +96,7 @@ def test_an_empty_tag_says_nothing_and_a_rescale_takes_both_its_tags(tmp_path: P
     plain = decode(written(tmp_path))
     for tags in (
         {"WindowCenter": None, "WindowWidth": None},
+        {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": ""},
         {"WindowCenter": 40},
         {"RescaleSlope": None, "RescaleIntercept": None},
         {"RescaleSlope": 2},
@@ -129,6 +140,59 @@ def test_a_voi_table_may_have_more_entries_than_its_values_have_bits(tmp_path: P
     wanted = np.clip(values.astype(float) - least, 0, 1023) / 1023
     shown = decode(written(tmp_path, values, bits=10, VOILUTSequence=[table])).pixels
     np.testing.assert_allclose(shown, wanted, atol=1 / 255)
+
+
+def table_of(entries: NDArray[Any], *, first: int = 0, bits: int = 16, vr: str = "US") -> Dataset:
+    made = Dataset()
+    made["LUTDescriptor"] = DataElement(0x00283002, vr, [len(entries), first, bits])
+    made.LUTData = entries.tobytes()
+    made["LUTData"].VR = "OW"
+    return made
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_voi_table_may_begin_below_zero(tmp_path: Path, syntax: str) -> None:
+    """Implicit files do not say that the first value has a sign: it was read as 64512, and all was black."""
+    falling = np.linspace(65535, 0, 4096).round().astype(np.uint16)
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "TransferSyntaxUID": syntax}
+    shown = decode(written(tmp_path, VOILUTSequence=[table_of(falling, first=-1024, vr="SS")], **tags)).pixels
+    np.testing.assert_allclose(shown, 1 - RAMP / 4095, atol=1e-4)
+
+
+def test_values_beyond_a_voi_table_are_its_ends(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Of values above 65535 too, and of rescaled ones nothing is warned of."""
+    table = table_of(np.array([0, 65535], np.uint16), first=3000)
+    values = np.linspace(0, 65535, 48 * 64).round().astype(np.uint16).reshape(48, 64)
+    shown = decode(
+        written(tmp_path, values, bits=16, VOILUTSequence=[table], RescaleSlope=2, RescaleIntercept=0)
+    ).pixels
+    np.testing.assert_array_equal(shown, values * 2.0 > 3000.5)
+    assert not list(recwarn)
+
+
+def test_entries_of_8_bits_may_be_packed(tmp_path: Path) -> None:
+    values, falling = (RAMP // 16).astype(np.uint8), np.arange(255, -1, -1, dtype=np.uint8)
+    for tag in ("VOILUTSequence", "ModalityLUTSequence"):
+        tables: dict[str, Any] = {tag: [table_of(falling, bits=8)]}
+        shown = decode(written(tmp_path, values, bits=8, **tables)).pixels
+        np.testing.assert_allclose(shown, 1 - values / 255, atol=1e-6, err_msg=tag)
+
+
+def test_a_modality_table_of_12_bits_is_looked_up(tmp_path: Path) -> None:
+    falling = np.arange(4095, -1, -1).astype(np.uint16)
+    found = decode(written(tmp_path, ModalityLUTSequence=[table_of(falling, bits=12)]))
+    np.testing.assert_allclose(found.pixels, 1 - RAMP / 4095, atol=1e-6)
+    assert found.span == (0.0, 4095.0)
+
+
+def test_a_window_of_its_own_that_shows_nothing_is_refused_unless_another_is_asked(tmp_path: Path) -> None:
+    blind = decode(written(tmp_path, WindowCenter=90000, WindowWidth=10))
+    for contrast in (None, WindowOptions(type="window")):
+        with pytest.raises(BadImage, match="shows nothing in its own window"):
+            with_contrast(blind, contrast)
+    assert with_contrast(blind, WindowOptions(type="window", center=2048, width=4096)).std() > 0.2
+    blank = decode(written(tmp_path, np.zeros_like(RAMP), WindowCenter=2048, WindowWidth=4096))
+    assert not with_contrast(blank, None).any(), "nothing was there to be shown"
 
 
 @pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
@@ -182,6 +246,8 @@ def test_it_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its colours are PALETTE COLOR"),
         ({"Rows": 60000, "Columns": 60000}, "60000x60000, too large"),
         ({"RescaleSlope": 0, "RescaleIntercept": 3}, "its rescale slope is 0"),
+        ({"HighBit": 15}, "its values of 12 bits end at bit 15, as in old files, and not at 11"),
+        ({"BitsStored": None, "SamplesPerPixel": None}, "its header lacks SamplesPerPixel, BitsStored"),
         ({"WindowCenter": 40, "WindowWidth": 0}, "its own window cannot be applied: The .0028,1051. Window Width"),
     ],
 )
@@ -203,11 +269,36 @@ def test_a_file_without_pixels_is_refused(tmp_path: Path) -> None:
         decode(path)
 
 
-def test_a_compression_that_is_not_at_hand_names_itself_and_the_mend(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("syntax", "said"),
+    [
+        (JPEGLSLossless, r"JPEG-LS Lossless.*Install .*pylibjpeg-libjpeg.*; or save it uncompressed"),
+        (HTJ2KLossless, r"Install pylibjpeg\S* and pylibjpeg-openjpeg"),
+        (MPEG4HP41, r"MPEG-4 .* which nothing here unpacks"),
+        (JPEGBaseline8Bit, r"stored as JPEG Baseline .*, are damaged or cut short"),
+    ],
+)
+def test_a_compression_names_itself_and_its_own_mend(tmp_path: Path, syntax: str, said: str) -> None:
+    """What is at hand needs no installing: then the file is damaged."""
     from pydicom.encaps import encapsulate
 
-    path = written(tmp_path, PixelData=encapsulate([b"\xff\xd8 not really"]), TransferSyntaxUID=JPEGLSLossless)
-    with pytest.raises(BadImage, match=r"JPEG-LS Lossless.*pylibjpeg"):
+    values = (RAMP // 16).astype(np.uint8)
+    path = written(tmp_path, values, bits=8, PixelData=encapsulate([b"\xff\xd8 not really"]), TransferSyntaxUID=syntax)
+    with pytest.raises(BadImage, match=said):
+        decode(path)
+
+
+def test_a_file_without_its_transfer_syntax_or_preamble_says_so(tmp_path: Path) -> None:
+    import pydicom
+
+    path = written(tmp_path)
+    (tmp_path / "bare.dcm").write_bytes(path.read_bytes()[132:])
+    with pytest.raises(BadImage, match="and DICOM with its preamble"):
+        decode(tmp_path / "bare.dcm")
+    dataset = pydicom.dcmread(path)
+    del dataset.file_meta.TransferSyntaxUID
+    pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=True)
+    with pytest.raises(BadImage, match="its header lacks TransferSyntaxUID"):
         decode(path)
 
 

@@ -22,7 +22,7 @@ def with_contrast(picture: Picture, contrast: ContrastOptions | None) -> FloatAr
     least and the largest, and interpolates between tiles.
     """
     if contrast is None:
-        return picture.pixels
+        return _as_it_says(picture)
     if isinstance(contrast, WindowOptions):
         return _windowed(picture, contrast)
     if isinstance(contrast, PercentileOptions):
@@ -30,12 +30,24 @@ def with_contrast(picture: Picture, contrast: ContrastOptions | None) -> FloatAr
     return _equalized(picture, contrast)
 
 
+def _as_it_says(picture: Picture) -> FloatArray:
+    """As measured, or in the DICOM file's own window or table."""
+    pixels, whole = picture.pixels, picture.whole
+    if whole is not None and (pixels == pixels[0, 0]).all() and not (whole == whole[0, 0]).all():
+        raise BadImage(
+            picture.source,
+            "shows nothing in its own window: all its values are one gray there. Give data.contrast a window with "
+            "center and width, or percentiles, or mend the file.",
+        )
+    return pixels
+
+
 def _windowed(picture: Picture, window: WindowOptions) -> FloatArray:
     """DICOM's LINEAR_EXACT (PS3.3 C.11.2.1.3.2), which windows of any width can be."""
     if window.center is None or window.width is None:
         if picture.whole is None:
             raise BadImage(picture.source, "has no window of its own (DICOM alone can). Give center and width.")
-        return picture.pixels
+        return _as_it_says(picture)
     black, white = picture.span
     edges = [window.center - window.width / 2, window.center + window.width / 2]
     low, high = sorted((edge - black) / (white - black) for edge in edges)

@@ -106,8 +106,8 @@ def _named(source: str) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(source, f"is too large: at most {MAX_PIXELS:,} pixels. Shrink it first.") from error
     except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS)
-        raise BadImage(source, f"is not an image that can be read. Known formats: {formats}; convert it.") from error
+        known = f"{', '.join(FORMATS)}, and DICOM with its preamble"
+        raise BadImage(source, f"is not an image that can be read. Known formats: {known}; convert it.") from error
     # Decoders raise whatever they meet in a damaged file.
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
