@@ -110,7 +110,7 @@ def _refuse(dataset: Any, at_most: int) -> None:
 
 def _unpacked(dataset: Any) -> NDArray[Any]:
     """The stored values; of a compression the mend is to install what unpacks it, unless something does already."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import pixel_array
 
     syntax = dataset.file_meta.TransferSyntaxUID
