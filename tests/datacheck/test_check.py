@@ -198,6 +198,47 @@ def test_copies_on_one_side_are_a_note(tmp_path: Path) -> None:
     assert "copies" in {finding.what for finding in report.findings}
 
 
+@pytest.mark.parametrize("change", [None, NEAR["darker"]], ids=["exact", "near"])
+def test_copies_that_the_draw_parts_are_found_where_nothing_is_marked(tmp_path: Path, change: Change | None) -> None:
+    """As PNG and as BMP, so that no byte tells; the same seed draws the same splits when it is trained."""
+    manifest = made(tmp_path)
+    rows = [line.rsplit(",", 1)[0] for line in manifest.read_text().splitlines()]
+    for number in range(20):
+        copied(tmp_path, f"round{number:02}.png", f"again{number:02}.bmp", change)
+        rows.append(f"again{number:02}.bmp,round")
+    manifest.write_text("\n".join(rows))
+    options = DataOptions(source="manifest", path=str(manifest), shots=8, select=4, calibrate=9)
+    sides = {item.key: split for split, items in load_data(options, 0)[1].items.items() for item in items}
+    found = {finding.what: finding for finding in check_source(options).findings}
+    name = "near_copies" if change else "copies"
+    parted = found[f"{name}_across_drawn_splits"]
+    assert parted.level == "problem"
+    assert all(sides[a] != sides[b] for a, b in parted.pairs)
+    together = found[name]
+    assert together.level == "note"
+    assert all(len({sides.get(a), sides.get(b)} - {None}) < 2 for a, b in together.pairs)
+    assert len(parted.pairs) + len(together.pairs) == 20
+
+
+def test_what_drop_leaks_leaves_out_is_no_problem_any_more(tmp_path: Path) -> None:
+    manifest = made(tmp_path)
+    copied(tmp_path, "round03.png", "round25.png")
+    options = DataOptions(source="manifest", path=str(manifest), shots=5, select=3, calibrate=9, drop_leaks=True)
+    report = check_source(options)
+    assert report.problems == ()
+    assert [f.pairs for f in report.findings if f.what == "copies_left_out"] == [(("round03.png", "round25.png"),)]
+    assert report.leaks == ("round25.png",)
+
+
+def test_the_picture_shows_what_few_of_16_bits_hold(tmp_path: Path) -> None:
+    """12 bits in files of 16 are all dark as they are."""
+    manifest = made(tmp_path)
+    for path in tmp_path.glob("*.png"):
+        Image.fromarray(np.asarray(Image.open(path).convert("L"), np.uint16) * 16).save(path)
+    copied(tmp_path, "round03.png", "round25.png")
+    assert np.asarray(suspects(checked(manifest)).convert("L"))[40:120, 20:120].std() > 20
+
+
 def test_a_patient_on_both_sides_is_found(tmp_path: Path) -> None:
     manifest = made(tmp_path)
     lines = manifest.read_text().splitlines()

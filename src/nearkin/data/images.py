@@ -48,7 +48,7 @@ class Picture:
     pixels: FloatArray
     """(h, w) gray or (h, w, 3) RGB, in [0, 1]."""
     bits: int
-    """Bits a channel as decoded: 1, 8, 16, 32 or 64."""
+    """Bits a channel as decoded: 1, 8, 16, 32 or 64; of DICOM as stored: 8 to 16, or 1."""
     source: str
     """The path; `image` or `array` for what was in memory."""
     span: tuple[float, float] = (0.0, 1.0)
@@ -133,7 +133,7 @@ def _from_dicom(path: Path) -> Picture:
     except NotOneImage as error:
         raise BadImage(str(path), f"is a DICOM file, but {error}.") from error
     _check_size(frame.pixels.shape[1], frame.pixels.shape[0], str(path))
-    return Picture(frame.pixels, 16 if frame.bits > 8 else 8, str(path), frame.span, frame.whole, frame.padding)
+    return Picture(frame.pixels, frame.bits, str(path), frame.span, frame.whole, frame.padding)
 
 
 def _open(file: BinaryIO) -> Image.Image:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from nearkin.contracts import Split
 from nearkin.data import BadImage, Item, Source, find_leaks, open_source, split_items, to_draw_from
 from nearkin.data.looks import Look, look_at
 from nearkin.data.near_copies import ALIKE, Pair, find_pairs, leaks
@@ -57,8 +58,11 @@ def check_source(
 ) -> Report:
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
-    report = check_items(source, source.items, progress, likeness=likeness, embed=embed)
-    return _with(report, _split_findings(source, report.looks, options, seed))
+    looks, bad = look_at(source, source.items, progress)
+    dropped = find_leaks(source, looks) if options.drop_leaks else ()
+    drawn, findings = _draw(source, dropped, options, seed)
+    found = _Found(source, source.items, looks, bad, find_pairs(looks, likeness), drawn, frozenset(dropped))
+    return _with(_report(found, embed), findings)
 
 
 def check_items(
@@ -74,16 +78,35 @@ def check_items(
     With `embed`, a note names the pairs that look alike to a network as well.
     """
     looks, bad = look_at(source, items, progress)
-    pairs = find_pairs(looks, likeness)
-    apart = _copies_together(looks, pairs)
-    findings = [*_unreadable(bad, len(items)), *_parted(items), *copy_findings(pairs), *giveaway_findings(apart)]
-    if embed and looks:
-        findings += look_alike_findings(looks, embed(source, [look.item for look in looks]), pairs)
+    return _report(_Found(source, items, looks, bad, find_pairs(looks, likeness)), embed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the findings are made of."""
+
+    source: Source
+    items: Sequence[Item]
+    looks: Sequence[Look]
+    bad: Sequence[BadImage]
+    pairs: Sequence[Pair]
+    drawn: Mapping[str, Split] = field(default_factory=dict)
+    """Key -> the split that the recipe draws it into."""
+    dropped: frozenset[str] = frozenset()
+    """Keys that `data.drop_leaks` leaves out."""
+
+
+def _report(of: _Found, embed: Embed | None) -> Report:
+    apart = _copies_together(of.looks, of.pairs)
+    findings = [*_unreadable(of.bad, len(of.items)), *_parted(of.items)]
+    findings += [*copy_findings(of.pairs, of.drawn, of.dropped), *giveaway_findings(apart)]
+    if embed and of.looks:
+        findings += look_alike_findings(of.looks, embed(of.source, [look.item for look in of.looks]), of.pairs)
     counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for (label, split), n in sorted(Counter((item.label, item.split or "unmarked") for item in items).items()):
+    for (label, split), n in sorted(Counter((item.label, item.split or "unmarked") for item in of.items).items()):
         counts[label][split] = n
-    sizes = Counter(f"{x.width}x{x.height}, {x.channels} channels, {x.bits} bits" for x in looks)
-    report = Report(dict(counts), dict(sizes.most_common()), (), leaks(pairs), tuple(looks))
+    sizes = Counter(f"{x.width}x{x.height}, {x.channels} channels, {x.bits} bits" for x in of.looks)
+    report = Report(dict(counts), dict(sizes.most_common()), (), leaks(of.pairs), tuple(of.looks))
     return _with(report, findings)
 
 
@@ -122,11 +145,14 @@ def _copies_together(looks: Sequence[Look], pairs: Sequence[Pair]) -> list[Look]
     return [replace(look, item=replace(look.item, group=called(look.item.group))) for look in looks]
 
 
-def _split_findings(source: Source, looks: Sequence[Look], options: DataOptions, seed: int) -> list[Finding]:
-    """Whether the recipe's counts can be drawn."""
+def _draw(
+    source: Source, dropped: Sequence[str], options: DataOptions, seed: int
+) -> tuple[dict[str, Split], list[Finding]]:
+    """Key -> the split that the recipe draws it into, or why its counts cannot be drawn."""
     try:
-        dropped = find_leaks(source, looks) if options.drop_leaks else ()
-        split_items(to_draw_from(source.items, dropped), options, seed if options.seed is None else options.seed)
+        drawn = split_items(
+            to_draw_from(source.items, dropped), options, seed if options.seed is None else options.seed
+        )
     except DataError as error:
-        return [Finding("problem", "splits_cannot_be_drawn", str(error))]
-    return []
+        return {}, [Finding("problem", "splits_cannot_be_drawn", str(error))]
+    return {item.key: split for split, items in drawn.items.items() for item in items}, []

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
+from nearkin.contracts import Split
 from nearkin.data.near_copies import Pair
 from nearkin.datacheck.findings import Finding, Level
 from nearkin.errors import listing
 
 
-def copy_findings(pairs: Sequence[Pair]) -> list[Finding]:
-    """Pairs across splits and across classes are problems, others are notes."""
+def copy_findings(
+    pairs: Sequence[Pair], drawn: Mapping[str, Split] = MappingProxyType({}), dropped: Set[str] = frozenset()
+) -> list[Finding]:
+    """Pairs across splits, marked or drawn, and across classes are problems, others are notes.
+
+    `drawn` has the split that a recipe draws each key into, `dropped` the keys that its `drop_leaks` leaves out.
+    """
     found = []
     for exact, name in ((True, "copies"), (False, "near_copies")):
         words = "are the same, pixel for pixel" if exact else "look the same"
         chosen = [pair for pair in pairs if pair.exact == exact]
-        splits = [pair for pair in chosen if pair.a.item.side != pair.b.item.side]
-        labels = [pair for pair in chosen if pair.a.item.label != pair.b.item.label]
-        rest = [pair for pair in chosen if pair not in splits and pair not in labels]
+        out = [pair for pair in chosen if not dropped.isdisjoint(pair.keys)]
+        left = [pair for pair in chosen if pair not in out]
+        splits = [pair for pair in left if pair.a.item.side != pair.b.item.side]
+        parted = [
+            pair for pair in left if pair not in splits and len({drawn.get(key) for key in pair.keys} - {None}) > 1
+        ]
+        labels = [pair for pair in left if pair.a.item.label != pair.b.item.label]
+        rest = [pair for pair in left if pair not in splits and pair not in parted and pair not in labels]
         if splits:
             mend = "Test figures count what was trained on: set data.drop_leaks, or give both one group and one split."
             found.append(_finding("problem", f"{name}_across_splits", splits, f"stand in two splits and {words}", mend))
+        if parted:
+            mend = "Give each pair one group (data.group, or a column), so that no draw parts it, or take one out."
+            told = f"are drawn into two splits and {words}"
+            found.append(_finding("problem", f"{name}_across_drawn_splits", parted, told, mend))
         if labels:
             mend = "One label of each is wrong, or the image shows both: look at them."
             found.append(_finding("problem", f"{name}_across_classes", labels, f"carry two labels and {words}", mend))
         if rest:
             mend = "Give each pair one group, so that no draw can part it."
-            found.append(_finding("note", name, rest, f"of one class and split {words}", mend))
+            found.append(_finding("note", name, rest, f"of one class, not marked apart, {words}", mend))
+        if out:
+            mend = "data.drop_leaks leaves out the test image of each."
+            found.append(_finding("note", f"{name}_left_out", out, f"stand in two splits and {words}", mend))
     return found
 
 

@@ -40,7 +40,7 @@ def _pair(what: str, a: Look, b: Look) -> Image.Image:
     draw, font = ImageDraw.Draw(cell), ImageFont.load_default(11)
     draw.text((0, 0), what.replace("_", " "), fill=LOUD, font=font)
     for left, look in ((0, a), (TILE + GAP, b)):
-        cell.paste(_tile(look.view), (left, LINE))
+        cell.paste(_tile(_stretched(look.view)), (left, LINE))
         draw.text((left, LINE + TILE + 1), look.item.key[-24:], fill=INK, font=font)
         draw.text(
             (left, 2 * LINE + TILE), f"{look.item.label[:14]}, {look.item.split or 'unmarked'}", fill=INK, font=font
@@ -64,6 +64,12 @@ def _captioned(view: FloatArray, text: str) -> Image.Image:
     cell.paste(_tile(view), (0, 0))
     ImageDraw.Draw(cell).text((0, TILE + 1), text, fill=INK, font=ImageFont.load_default(11))
     return cell
+
+
+def _stretched(view: FloatArray) -> FloatArray:
+    """From its least value to its largest: 12 bits in a file of 16 would all be black."""
+    least, most = float(view.min()), float(view.max())
+    return (view - least) / (most - least) if most > least else view
 
 
 def _tile(view: FloatArray) -> Image.Image:
