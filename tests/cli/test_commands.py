@@ -122,7 +122,11 @@ def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
 @pytest.mark.parametrize(
     ("loss", "sampler", "told"),
     [
-        ("{type: smooth_ap}", "{type: m_per_class, m: 3}", "6 images of 2 classes): it needs as many classes as images"),
+        (
+            "{type: smooth_ap}",
+            "{type: m_per_class, m: 3}",
+            "6 images of 2 classes): it needs as many classes",
+        ),
         ("{type: contrastive, memory: {size: 4}}", "{type: m_per_class, m: 3}", "memory.size is 4, less than a batch"),
     ],
 )

@@ -109,7 +109,7 @@ class Forgets(Options):
 
 def saying(what: str, said: Any) -> type[Options]:
     """A loss's options that say this of it."""
-    return type("Saying", (LossOptions,), {"__annotations__": {"width": int}, "width": 1, what: lambda self: said})
+    return type("Saying", (LossOptions,), {"__annotations__": {"width": int}, "width": 1, what: lambda self, *_: said})
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,7 @@ def saying(what: str, said: Any) -> type[Options]:
         (saying("comparison", ("l2", True)), "say ('l2', True) of how it compares, which is no Comparison."),
         (saying("comparison", Comparison("x", cast(Any, "l7"))), "and no metric or normalize is called so."),
         (saying("mining_key", "miner"), "say that 'miner' is the key by which it mines, and have no such key."),
+        (saying("idle_key", "draws"), "say that 'draws' is idle, and have no such key."),
         (saying("learns", "yes"), "say 'yes' of whether it learns: True, False, or None."),
         (Breaks, "other:net broke while it checked its options: KeyError: 'oops'. Its plugin must mend that."),
         (Forgets, "the options of other:net do not read back the same from a written recipe."),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from nearkin.contracts import Comparison, Component, Kind, LossOptions, Metric, Options
+from nearkin.contracts import Comparison, Component, Kind, LossOptions, Metric, Options, StructureKind
 from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe.check import check_model
@@ -145,8 +145,12 @@ def _wrong_sayings(options: LossOptions) -> str:
         return f"say {compares!r} of how it compares, which is no Comparison"
     if compares and (compares.metric not in (None, *get_args(Metric)) or compares.normalize not in (True, False, "l1")):
         return f"say that it compares by {compares}, and no metric or normalize is called so"
-    if mines is not None and mines not in {field.alias or name for name, field in type(options).model_fields.items()}:
+    keys = [field.alias or name for name, field in type(options).model_fields.items()]
+    if mines is not None and mines not in keys:
         return f"say that {mines!r} is the key by which it mines, and have no such key"
+    idle = {options.idle_key(structure) for structure in get_args(StructureKind)} - {None}
+    if unknown := idle - {*keys}:
+        return f"say that {unknown.pop()!r} is idle, and have no such key"
     if learns not in (None, True, False):
         return f"say {learns!r} of whether it learns: True, False, or None"
     return ""
