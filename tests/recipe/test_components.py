@@ -43,6 +43,19 @@ def test_a_name_that_nothing_is_near_may_be_a_plugins(parse: Parse, good: str) -
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize("name", ["vicreg", "vic_reg", "VICRegBackbone"])
+def test_what_is_left_out_is_told_with_the_reason(
+    problems_of: ProblemsOf, registries: Registries, good: str, name: str
+) -> None:
+    registries.backbone.left_out["VICRegBackbone"] = "it needs two views of each image"
+    (problem,) = problems_of(good.replace("type: conv4", f"type: {name}"))
+    assert not problem.missing_plugin
+    assert problem.message == (
+        f"the backbone {name!r} is not offered: it needs two views of each image. "
+        "'nearkin components backbones' lists all."
+    )
+
+
 def test_another_problem_beside_a_missing_plugin_makes_it_a_bad_recipe(parse: Parse, good: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse(good.replace("type: conv4", "type: resnet50").replace("seed: 3", "seed: x"))

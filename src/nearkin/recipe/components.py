@@ -92,15 +92,20 @@ def _find(kind: Kind, name: str, path: KeyPath, registries: Registries, problems
 def _unknown(registry: Registry, name: str, broken: tuple[PluginStatus, ...]) -> tuple[str, bool]:
     """What to say of a name that nothing bears, and whether a plugin is what is missing."""
     kind = registry.kind
+    if reason := registry.why_left_out(name):
+        return f"the {kind} {name!r} is not offered: {reason}. {_all_names(kind)}", False
     near = did_you_mean(name, [*registry.names(), *(component.qualified for component in registry)])
     suspects = [plugin for plugin in broken if _may_hold(plugin, name)]
-    all_names = f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
     told = "".join(f" It may be in a broken plugin: {_reason(plugin)}." for plugin in suspects or broken)
     if near and not suspects:
-        return f"unknown {kind} {name!r}.{near} {all_names}{told}", False
+        return f"unknown {kind} {name!r}.{near} {_all_names(kind)}{told}", False
     there_are = f"Registered: {listing(registry.names())}." if len(registry) else f"No {kind} is registered."
     mend = "Install the plugin that brings it, or pass --plugin FILE; 'nearkin plugins' shows what is installed."
     return f"unknown {kind} {name!r}.{near} {there_are}{told} {mend}", True
+
+
+def _all_names(kind: Kind) -> str:
+    return f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
 
 
 def _reason(plugin: PluginStatus) -> str:
