@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from nearkin.contracts import ClassRule, Episode, Metric
 
-__all__ = ["class_means", "class_scores", "episode_parts", "pairwise_distances"]
+__all__ = ["class_counts", "class_means", "class_scores", "episode_parts", "pairwise_distances"]
 
 
 def episode_parts(embeddings: Tensor, labels: Tensor, episode: Episode) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -30,14 +30,18 @@ def pairwise_distances(queries: Tensor, references: Tensor, metric: Metric) -> T
     return torch.cdist(queries, references, p=1.0 if metric == "l1" else 2.0, compute_mode=mode)
 
 
-def class_means(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Mean embedding of each class: (n, d), (n,) codes 0..c-1 -> (c, d). Every code must occur."""
-    n_classes = int(labels.max()) + 1
-    sums = embeddings.new_zeros(n_classes, embeddings.shape[1]).index_add_(0, labels, embeddings)
-    counts = torch.bincount(labels, minlength=n_classes)
+def class_counts(labels: Tensor) -> Tensor:
+    """How many of each class there are: (n,) codes 0..c-1 -> (c,). `ValueError` where a code does not occur."""
+    counts = torch.bincount(labels)
     if not bool(counts.all()):
         raise ValueError(f"no embedding for class codes {torch.nonzero(counts == 0).flatten().tolist()}")
-    return sums / counts[:, None]
+    return counts
+
+
+def class_means(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Mean embedding of each class: (n, d), (n,) codes 0..c-1 -> (c, d). Every code must occur."""
+    counts = class_counts(labels)
+    return embeddings.new_zeros(len(counts), embeddings.shape[1]).index_add_(0, labels, embeddings) / counts[:, None]
 
 
 def class_scores(queries: Tensor, support: Tensor, labels: Tensor, *, metric: Metric, rule: ClassRule) -> Tensor:

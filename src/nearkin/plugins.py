@@ -17,6 +17,7 @@ import pluggy
 
 from nearkin import components, hookspecs
 from nearkin.arguments import several
+from nearkin.components.losses.exclusions import CLASSES
 from nearkin.contracts import (
     API_VERSION,
     Component,
@@ -54,6 +55,7 @@ def load_registries(*plugins: Any, entry_points: bool = True, files: Iterable[Pa
     """
     registries = Registries()
     _add(registries, components, name="built-in", distribution=CORE, version=_core_version())
+    registries.loss.left_out.update(CLASSES)
     loaded = _add_installed(registries) if entry_points else []
     for plugin in plugins:
         # A module that is installed and handed over as well is one plugin, not two that compete for its names.

@@ -23,6 +23,8 @@ class Registry:
 
     kind: Kind
     _by_qualified: dict[str, Component] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """What one might look for and the core does not offer, by its name in the library it is of -> the reason."""
 
     def add(self, component: Component) -> None:
         """Bind the component's qualified name. Two components of one distribution and name cannot both stand."""
@@ -66,6 +68,14 @@ class Registry:
                 "or pass it with --plugin FILE or plugins=[module]."
             )
         return found[0]
+
+    def why_left_out(self, name: str) -> str:
+        """The reason why nothing of that name is offered, or nothing: `VICRegLoss`, `vicreg` and `vic_reg` are one."""
+        found = (reason for other, reason in self.left_out.items() if self._folded(other) == self._folded(name))
+        return next(found, "")
+
+    def _folded(self, name: str) -> str:
+        return name.replace("_", "").lower().removesuffix(self.kind)
 
     def saved(self, name: str) -> Component:
         """The component that something was saved with: of that qualified name, else the only one of that bare name.

@@ -27,19 +27,20 @@ class Row:
     unit: str
     reference: str
     ratio: float | None
-    limit: float
-    limit_on: str
+    limit: float | None = None
+    """`None`: measured, and held to nothing."""
+    limit_on: str = "ratio"
 
     @property
     def holds(self) -> bool:
         """Whether the measured value (or its ratio) is within the limit."""
         value = self.ratio if self.limit_on == "ratio" else self.measured
-        return value is not None and value <= self.limit
+        return self.limit is None or (value is not None and value <= self.limit)
 
     def __str__(self) -> str:
         ratio = "" if self.ratio is None else f"  ratio {self.ratio:.3f}"
         verdict = "ok  " if self.holds else "MISS"
-        limit = f"at most {self.limit:g} ({self.limit_on})"
+        limit = "no limit" if self.limit is None else f"at most {self.limit:g} ({self.limit_on})"
         return f"{verdict} {self.claim}: {self.measured:.4g} {self.unit}{ratio}  {limit}  beside: {self.reference}"
 
 
@@ -141,10 +142,11 @@ def one_query() -> Row:
 
 def sampling() -> list[Row]:
     """Every built-in sampler among 100,000 items beside 1,000, and beside a training step on its images."""
-    from tests.bench.few_shot import OPTIONS, embedding_seconds, sampling_seconds
+    from nearkin import load_registries
+    from tests.bench.few_shot import embedding_seconds, sampling_seconds
 
     rows = []
-    for name in OPTIONS:
+    for name in load_registries(entry_points=False).sampler.names():
         many, few, ratio = in_turn(
             lambda name=name: sampling_seconds(name, 100_000), lambda name=name: sampling_seconds(name, 1000), rounds=5
         )
@@ -167,6 +169,21 @@ def embedded_once() -> Row:
     return Row("64 pairs of 30 images, each embedded once", 1000 * once, "ms", beside, ratio, 0.4, "ratio")
 
 
+def channels_last() -> Row:
+    """conv4's convolutions in the layout that the trainer gives them, beside torch's own."""
+    import torch
+
+    from tests.bench.few_shot import convolutions_seconds
+
+    mine, plain, ratio = in_turn(
+        lambda: convolutions_seconds(torch.channels_last),
+        lambda: convolutions_seconds(torch.contiguous_format),
+        rounds=15,
+    )
+    beside = f"torch's own layout {1000 * plain:.1f} ms"
+    return Row("conv4 on 60 images, channels_last", 1000 * mine, "ms", beside, ratio)
+
+
 def episodes() -> Row:
     """1,000 episodes of 20-way one-shot, five queries a class, with their intervals."""
     from tests.bench.few_shot import episodes_seconds, thousand_distances_seconds
@@ -185,6 +202,7 @@ def rows() -> Iterator[Row]:
     yield episodes()
     yield from sampling()
     yield embedded_once()
+    yield channels_last()
     yield retrieval()
     yield one_query()
     yield from demo()

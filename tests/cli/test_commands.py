@@ -119,6 +119,26 @@ def test_a_dry_run_checks_images_and_trains_nothing(nearkin: Shell) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("loss", "sampler", "told"),
+    [
+        (
+            "{type: smooth_ap}",
+            "{type: m_per_class, m: 3}",
+            "6 images of 2 classes): it needs as many classes",
+        ),
+        ("{type: contrastive, memory: {size: 4}}", "{type: m_per_class, m: 3}", "memory.size is 4, less than a batch"),
+    ],
+)
+def test_a_loss_that_cannot_use_the_batches_is_told_by_a_dry_run(
+    nearkin: Shell, loss: str, sampler: str, told: str
+) -> None:
+    done = nearkin("train", "tiny.yaml", "--dry-run", f"loss={loss}", f"sampler={sampler}")
+    assert done.code == 1
+    assert told in done.err
+    assert not done.out
+
+
 def test_a_dry_run_of_a_sweep_checks_each_of_its_trainings(nearkin: Shell) -> None:
     done = nearkin("train", "tiny.yaml", "--dry-run", "--seeds", "2")
     assert done.code == 0

@@ -43,6 +43,19 @@ def test_a_name_that_nothing_is_near_may_be_a_plugins(parse: Parse, good: str) -
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize("name", ["vicreg", "vic_reg", "VICRegBackbone"])
+def test_what_is_left_out_is_told_with_the_reason(
+    problems_of: ProblemsOf, registries: Registries, good: str, name: str
+) -> None:
+    registries.backbone.left_out["VICRegBackbone"] = "it needs two views of each image"
+    (problem,) = problems_of(good.replace("type: conv4", f"type: {name}"))
+    assert not problem.missing_plugin
+    assert problem.message == (
+        f"the backbone {name!r} is not offered: it needs two views of each image. "
+        "'nearkin components backbones' lists all."
+    )
+
+
 def test_another_problem_beside_a_missing_plugin_makes_it_a_bad_recipe(parse: Parse, good: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse(good.replace("type: conv4", "type: resnet50").replace("seed: 3", "seed: x"))
@@ -109,7 +122,7 @@ class Forgets(Options):
 
 def saying(what: str, said: Any) -> type[Options]:
     """A loss's options that say this of it."""
-    return type("Saying", (LossOptions,), {"__annotations__": {"width": int}, "width": 1, what: lambda self: said})
+    return type("Saying", (LossOptions,), {"__annotations__": {"width": int}, "width": 1, what: lambda self, *_: said})
 
 
 @pytest.mark.parametrize(
@@ -118,6 +131,7 @@ def saying(what: str, said: Any) -> type[Options]:
         (saying("comparison", ("l2", True)), "say ('l2', True) of how it compares, which is no Comparison."),
         (saying("comparison", Comparison("x", cast(Any, "l7"))), "and no metric or normalize is called so."),
         (saying("mining_key", "miner"), "say that 'miner' is the key by which it mines, and have no such key."),
+        (saying("idle_key", "draws"), "say that 'draws' is idle, and have no such key."),
         (saying("learns", "yes"), "say 'yes' of whether it learns: True, False, or None."),
         (Breaks, "other:net broke while it checked its options: KeyError: 'oops'. Its plugin must mend that."),
         (Forgets, "the options of other:net do not read back the same from a written recipe."),

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from nearkin.contracts import Comparison, ComparisonOptions, Component, LossOptions, Metric, Normalize, Options
+from nearkin.contracts import (
+    Comparison,
+    ComparisonOptions,
+    Component,
+    LossOptions,
+    Metric,
+    Normalize,
+    Options,
+    StructureKind,
+)
 from nearkin.recipe import Recipe, json_schema, resolved
 from nearkin.registry import Registries
 
@@ -44,6 +53,10 @@ class RichOptions(LossOptions):
     distance: Distance = Lp(type="lp")
     miner: Miner | None = None
     penalty: Distance | None = None
+    tries: int = 1
+
+    def idle_key(self, structure: StructureKind) -> str | None:
+        return "tries" if structure == "pairs" and self.tries != 1 else None
 
     def comparison(self) -> Comparison:
         ways: dict[str, tuple[Metric | None, Normalize]] = {"cosine": ("cosine", True), "snr": (None, True)}
@@ -145,6 +158,16 @@ def test_a_miner_on_top_of_pairs_is_refused(told: Told, write: Callable[..., str
         "r.yaml:10:20 loss.miner: finds pairs or triplets in a batch itself, but the sampler 'balanced_pairs' yields "
         "pairs already. Delete loss.miner, or take a sampler that yields labels: m_per_class."
     )
+
+
+def test_an_option_that_does_nothing_with_the_samplers_batches_is_refused(
+    told: Told, parse: Parse, write: Callable[..., str]
+) -> None:
+    (said,) = told(write(", tries: 5"))
+    assert said == (
+        "r.yaml:10:20 loss.tries: has no effect on what the sampler 'balanced_pairs' yields: pairs. Delete this key."
+    )
+    parse(write(", tries: 5", sampler="m_per_class"))
 
 
 @pytest.mark.parametrize(

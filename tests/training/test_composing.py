@@ -128,7 +128,7 @@ data: {source: digits, known: ["0", "1", "2", "3"], shots: 4, select: 0, calibra
 backbone: {type: conv2, image_size: 16, width: 4}
 method: {type: embedding}
 loss: {type: contrastive}
-sampler: {type: m_per_class, m: 2, batch_size: 8}
+sampler: {type: m_per_class, m: 2}
 train: {steps: 2, early_stopping: null, augment: {compose: 0.25}}
 """
 

@@ -88,6 +88,13 @@ def test_neither_support_order_nor_class_names_matter(
     assert torch.allclose(scores, renamed[:, names], atol=1e-5)
 
 
+@pytest.mark.parametrize("neighbors", [None, 1, 3])
+def test_a_class_without_support_is_an_error_and_no_nan(neighbors: int | None) -> None:
+    method = Prototypical(PrototypicalOptions(neighbors=neighbors))
+    with pytest.raises(ValueError, match=r"no embedding for class codes \[1\]"):
+        method.compare(torch.randn(2, 3), torch.randn(3, 3), torch.tensor([0, 2, 2]))
+
+
 def test_the_loss_does_not_depend_on_the_order_of_the_queries() -> None:
     method, raw = Prototypical(PrototypicalOptions()), embeddings()
     turned = Episode(EPISODE.support, EPISODE.query.flip(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from nearkin.contracts.types import Metric, Options
+from nearkin.contracts.types import Metric, Options, StructureKind
 
 Normalize: TypeAlias = bool | Literal["l1"]
 """`true`: to unit L2 length; `l1`: to unit L1 length; `false`: left as they are."""
@@ -32,6 +32,10 @@ class LossOptions(Options):
 
     def mining_key(self) -> str | None:
         """The key that makes the loss find pairs or triplets itself: its batches must then be labels alone."""
+        return None
+
+    def idle_key(self, structure: StructureKind) -> str | None:
+        """A key that was given and has no effect on batches of this structure: a recipe with it is refused."""
         return None
 
     def learns(self) -> bool | None:

@@ -83,9 +83,14 @@ def check_structure(
 
 
 def check_mining(sampler: Component, loss: Selection, registries: Registries, problems: Problems) -> None:
-    """A loss that finds its pairs or triplets itself is given labels alone."""
-    key = loss.options.mining_key() if isinstance(loss.options, LossOptions) else None
-    if key is None or sampler.yields in (None, "labels"):
+    """A loss that finds its pairs or triplets itself is given labels alone, and no option that then does nothing."""
+    if not isinstance(loss.options, LossOptions) or sampler.yields is None:
+        return
+    if idle := loss.options.idle_key(sampler.yields):
+        told = f"has no effect on what the sampler {sampler.name!r} yields: {_told(sampler.yields)}. Delete this key."
+        problems.add(("loss", idle), told, at_key=True)
+    key = loss.options.mining_key()
+    if key is None or sampler.yields == "labels":
         return
     fitting = listing(other.name for other in registries.sampler if other.yields == "labels")
     problems.add(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from nearkin.contracts import Comparison, Component, Kind, LossOptions, Metric, Options
+from nearkin.contracts import Comparison, Component, Kind, LossOptions, Metric, Options, StructureKind
 from nearkin.errors import did_you_mean, listing
 from nearkin.hookspecs import HOOK_OF_KIND
 from nearkin.recipe.check import check_model
@@ -92,15 +92,20 @@ def _find(kind: Kind, name: str, path: KeyPath, registries: Registries, problems
 def _unknown(registry: Registry, name: str, broken: tuple[PluginStatus, ...]) -> tuple[str, bool]:
     """What to say of a name that nothing bears, and whether a plugin is what is missing."""
     kind = registry.kind
+    if reason := registry.why_left_out(name):
+        return f"the {kind} {name!r} is not offered: {reason}. {_all_names(kind)}", False
     near = did_you_mean(name, [*registry.names(), *(component.qualified for component in registry)])
     suspects = [plugin for plugin in broken if _may_hold(plugin, name)]
-    all_names = f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
     told = "".join(f" It may be in a broken plugin: {_reason(plugin)}." for plugin in suspects or broken)
     if near and not suspects:
-        return f"unknown {kind} {name!r}.{near} {all_names}{told}", False
+        return f"unknown {kind} {name!r}.{near} {_all_names(kind)}{told}", False
     there_are = f"Registered: {listing(registry.names())}." if len(registry) else f"No {kind} is registered."
     mend = "Install the plugin that brings it, or pass --plugin FILE; 'nearkin plugins' shows what is installed."
     return f"unknown {kind} {name!r}.{near} {there_are}{told} {mend}", True
+
+
+def _all_names(kind: Kind) -> str:
+    return f"'nearkin components {HOOK_OF_KIND[kind].removeprefix('nearkin_')}' lists all."
 
 
 def _reason(plugin: PluginStatus) -> str:
@@ -145,8 +150,12 @@ def _wrong_sayings(options: LossOptions) -> str:
         return f"say {compares!r} of how it compares, which is no Comparison"
     if compares and (compares.metric not in (None, *get_args(Metric)) or compares.normalize not in (True, False, "l1")):
         return f"say that it compares by {compares}, and no metric or normalize is called so"
-    if mines is not None and mines not in {field.alias or name for name, field in type(options).model_fields.items()}:
+    keys = [field.alias or name for name, field in type(options).model_fields.items()]
+    if mines is not None and mines not in keys:
         return f"say that {mines!r} is the key by which it mines, and have no such key"
+    idle = {options.idle_key(structure) for structure in get_args(StructureKind)} - {None}
+    if unknown := idle - {*keys}:
+        return f"say that {unknown.pop()!r} is idle, and have no such key"
     if learns not in (None, True, False):
         return f"say {learns!r} of whether it learns: True, False, or None"
     return ""

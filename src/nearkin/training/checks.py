@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from nearkin.contracts import (
 )
 from nearkin.errors import NearkinError, PluginError, blaming
 from nearkin.model import Model
-from nearkin.modes import evaluating
+from nearkin.modes import evaluating, seeded
 from nearkin.registry import Registries
 
 STRUCTURES: Mapping[StructureKind, type] = {
@@ -127,6 +128,23 @@ def check_loss(loss: object, who: str) -> Tensor:
     if not loss.requires_grad:
         raise PluginError(f"{who} gave a loss that no gradient flows from: it does not depend on the embeddings.")
     return loss
+
+
+def check_first_batch(model: Model, batch: Batch, labels: IntArray) -> None:
+    """Ask for the loss of the first batch before any step: one that cannot use such batches is found out now.
+
+    Of drawn embeddings, as only who is with whom is asked about, and by a copy, as a loss may remember batches.
+    """
+    try:
+        method = deepcopy(model.method)
+    # A plugin's may hold anything; what cannot be copied is found out at the first step.
+    except Exception:
+        return
+    structure = batch.structure and type(batch.structure)(*map(torch.from_numpy, batch.structure))
+    with seeded(0), blaming(model.blueprint.said):
+        drawn = torch.randn(len(batch.items), model.backbone.embedding_dim, requires_grad=True)
+        loss = method.loss(drawn, torch.from_numpy(labels[batch.items]), structure)
+    check_loss(loss, f"the method {model.blueprint.method.type} (with its loss)")
 
 
 def check_embedding(model: Model, images: FloatArray, registries: Registries) -> None:

@@ -30,7 +30,7 @@ from nearkin.provenance import component_facts, versions
 from nearkin.recipe import Recipe
 from nearkin.registry import Registries
 from nearkin.run import RunFolder
-from nearkin.training.checks import BatchCheck, check_embedding
+from nearkin.training.checks import BatchCheck, check_embedding, check_first_batch
 from nearkin.training.conclusion import ending_facts, told
 from nearkin.training.images import LabelledImages, refuse_oblong
 from nearkin.training.indexing import build_index, refuse_unfit_engine, uncalibrated_notes
@@ -106,7 +106,14 @@ class Work:
             watch.message(note)
         sampler = make_sampler(recipe, registries, training, model)
         begun = warm_start.digests
-        return cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler, begun, folds)
+        work = cls(recipe, registries, watch, accelerator, dataset, training, model, store, sampler, begun, folds)
+        check_first_batch(model, work.check.batch(sampler, 0), training.codes)
+        return work
+
+    @property
+    def check(self) -> BatchCheck:
+        """What holds the sampler to what it says it yields."""
+        return BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), self.training.codes)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the circumstances."""
@@ -161,7 +168,7 @@ class Work:
             metrics=folder.metrics,
             checkpoints=folder.checkpoints,
             accelerator=self.accelerator,
-            check=BatchCheck(self.registries.of("sampler").get(self.recipe.sampler.type), self.training.codes),
+            check=self.check,
             on_step=lambda now: self.watch.progress(str(now), now.step, now.total),
             on_warning=lambda sentence: self.watch.message(f"warning: {sentence}"),
         )

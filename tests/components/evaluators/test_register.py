@@ -10,7 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from nearkin.components.evaluators import register_evaluators
-from nearkin.components.evaluators.options import NWayExamOptions, ResampledOptions
+from nearkin.components.evaluators.options import (
+    NWayExamOptions,
+    ResampledOptions,
+    RetrievalOptions,
+    VerificationOptions,
+)
 from nearkin.contracts import Build
 
 
@@ -32,6 +37,19 @@ def test_the_evaluators_are_registered_and_made():
 def test_options_that_cannot_be_meant_are_refused(bad):
     with pytest.raises(ValidationError):
         NWayExamOptions(**bad)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "twice"),
+    [
+        (VerificationOptions, {"far": [0.1, 0.01, 0.1]}, "0.1"),
+        (VerificationOptions, {"far": [0.1, 0.10000001]}, "0.1"),
+        (RetrievalOptions, {"recall_at": [5, 5]}, "5"),
+    ],
+)
+def test_what_two_figures_would_be_named_after_is_refused_before_any_training(options, said, twice):
+    with pytest.raises(ValidationError, match=f"{twice} is listed twice"):
+        options.model_validate_json(json.dumps(said))
 
 
 def test_defaults_are_the_projects():

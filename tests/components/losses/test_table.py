@@ -12,6 +12,7 @@ from nearkin.components.losses.exclusions import ARGUMENTS, CLASSES, PLACES
 from nearkin.components.losses.notes import EVERY_LOSS, NOTES
 from nearkin.components.losses.part_notes import PARTS
 from nearkin.components.losses.tables import tables
+from nearkin.plugins import load_registries
 from tests.components.losses import library
 
 
@@ -34,6 +35,13 @@ def test_every_class_of_the_library_has_a_name_here_or_a_reason_why_not() -> Non
     assert not new, f"describe {new} in the notes and run `make losses`, or exclude them with the reason"
     assert not (named | set(CLASSES)) - offered, "the library has no such class any more"
     assert not named & set(CLASSES)
+
+
+@pytest.mark.parametrize("name", ["self_supervised", "vicreg", "cross_batch_memory", "InstanceLoss"])
+def test_whoever_asks_for_a_loss_that_is_left_out_is_told_why(name: str) -> None:
+    offered = load_registries(entry_points=False).loss
+    assert offered.why_left_out(name) in CLASSES.values()
+    assert not any(map(offered.why_left_out, NOTES))
 
 
 def test_every_argument_of_every_class_is_explained_or_left_out_with_a_reason() -> None:

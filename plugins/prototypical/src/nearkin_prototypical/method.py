@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nearkin.contracts import ClassRule, Episode, Metric, Structure
-from nearkin.functional import class_means, episode_parts, pairwise_distances
+from nearkin.functional import class_counts, class_means, episode_parts, pairwise_distances
 from nearkin_prototypical import PrototypicalOptions
 
 
@@ -62,5 +62,5 @@ class Prototypical(nn.Module):
     def _to_nearest(self, queries: Tensor, support: Tensor, labels: Tensor, k: int) -> Tensor:
         """Mean distance to the k nearest support images of each class, or to all where it has fewer: -> (q, c)."""
         distances = self._distances(queries, support)
-        per_class = [distances[:, labels == code] for code in range(int(labels.max()) + 1)]
+        per_class = [distances[:, labels == code] for code in range(len(class_counts(labels)))]
         return torch.stack([d.topk(min(k, d.shape[1]), largest=False).values.mean(dim=1) for d in per_class], dim=1)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nearkin.contracts import Options
+
+Number = TypeVar("Number", int, float)
+
+
+def _each_once(numbers: tuple[Number, ...]) -> tuple[Number, ...]:
+    """No two that a figure's name writes alike."""
+    written = [f"{number:g}" if isinstance(number, float) else str(number) for number in numbers]
+    for place, name in enumerate(written):
+        if name in written[:place]:
+            raise ValueError(f"{name} is listed twice, and a figure is named after it. Delete one")
+    return numbers
 
 
 class ResampledOptions(Options):
@@ -21,7 +32,7 @@ class RetrievalOptions(ResampledOptions):
 
     classes: Literal["all", "known", "unknown"] = "all"
     """Whose test images ask and answer, each under its own label."""
-    recall_at: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10)
+    recall_at: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(_each_once)] = (5, 10)
     """Each k: how often one of the k nearest is of the class."""
 
 
@@ -32,7 +43,7 @@ class VerificationOptions(ResampledOptions):
     """Whose test images are paired, each under its own label."""
     pairs: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
     """Pairs of one class, classes in turn; as many again of two, of the same images."""
-    far: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.01, 0.001)
+    far: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_each_once)] = (0.1, 0.01, 0.001)
     """Each false accept rate to give the true accept rate at."""
     images: Annotated[int, Field(ge=4)] = 2000
     """At most this many test images take part, an equal quota a class: all of them are compared with each other."""

@@ -19,6 +19,44 @@ def _margins(options: Any) -> None:
 def _boundary(options: Any) -> None:
     if options.beta_per_class and not options.learn_beta:
         raise ValueError("beta_per_class needs learn_beta: boundaries that are not learned are all alike")
+    if not options.learn_beta:
+        _idle(options, "nu", "weighs a penalty on learned boundaries: give learn_beta")
+    _drawn_triplets(options)
+
+
+def _drawn_triplets(options: Any) -> None:
+    """The library draws triplets only where nobody else has chosen them: a miner, a memory, or the sampler."""
+    if key := options.mining_key():
+        _idle(options, DRAWN, f"draws triplets from a batch, and {key} chooses them: delete {key}")
+
+
+def _variant(options: Any) -> None:
+    for key, variant in (("b", "Ib"), ("alpha", "Dq")):
+        if options.variant != variant:
+            _idle(options, key, f"is of the variant {variant}, and this is {options.variant}: give variant: {variant}")
+
+
+def _penalties(options: Any) -> None:
+    for key in ("embedding", "weight"):
+        if getattr(options, f"{key}_regularizer", None) is None:
+            _idle(options, f"{key}_reg_weight", f"weighs a penalty that there is not: give {key}_regularizer")
+
+
+def _norm(options: Any) -> None:
+    if not getattr(options, "normalize_embeddings", True):
+        _idle(options, "p", "is the norm by which embeddings are normalised: give normalize_embeddings: true")
+
+
+def _hard(options: Any) -> None:
+    if options.type_of_triplets == "hard" and options.margin > 0:
+        _idle(options, "margin", "leaves hard triplets as they are, which are those beyond 0: give another type")
+
+
+def _idle(options: Any, key: str, reason: str) -> None:
+    """Refuse an option that does nothing here. Its default, which a run writes into its recipe, is no wish."""
+    field = type(options).model_fields.get(key)
+    if field is not None and getattr(options, key) != field.default:
+        raise ValueError(f"{key} {reason}, or delete {key}")
 
 
 def _several_centers(key: str) -> Callable[[Any], None]:
@@ -56,17 +94,31 @@ def _weights(options: Any) -> None:
         raise ValueError("weights: at least one class must count")
 
 
+DRAWN = "triplets_per_anchor"
 LIMITS: Mapping[tuple[str, str], Callable[[Any], None]] = {
     ("loss", "contrastive"): _margins,
     ("loss", "lifted_structure"): _margins,
     ("loss", "generalized_lifted_structure"): _margins,
     ("loss", "signal_to_noise_ratio_contrastive"): _margins,
     ("loss", "margin"): _boundary,
+    ("loss", "triplet_margin"): _drawn_triplets,
+    ("loss", "pnp"): _variant,
     ("loss", "soft_triple"): _several_centers("centers_per_class"),
     ("loss", "subcenter_arcface"): _several_centers("sub_centers"),
+    ("distance", "dot_product"): _norm,
+    ("distance", "snr"): _norm,
     ("reducer", "threshold"): _bounds,
     ("reducer", "class_weighted"): _weights,
     ("miner", "batch_easy_hard"): _strategies,
     ("miner", "batch_hard"): _ranges,
+    ("miner", "triplet_margin"): _hard,
 }
 """(kind, recipe name) -> a check of its options."""
+
+
+def check_options(kind: str, name: str, options: Any) -> None:
+    """`ValueError` for what cannot be meant of a loss, or of a part."""
+    if kind == "loss":
+        _penalties(options)
+    if check := LIMITS.get((kind, name)):
+        check(options)

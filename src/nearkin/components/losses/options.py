@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -11,11 +11,11 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from nearkin.components.losses.comparison import compared
 from nearkin.components.losses.entries import REQUIRED, Entry, Note, PartKind, Slot
-from nearkin.components.losses.limits import LIMITS
+from nearkin.components.losses.limits import DRAWN, check_options
 from nearkin.components.losses.notes import EVERY_LOSS, NOTES, RENAMED, Count
 from nearkin.components.losses.part_notes import PARTS
 from nearkin.components.losses.tables import tables
-from nearkin.contracts import Comparison, LossOptions, Options, PartOptions
+from nearkin.contracts import Comparison, LossOptions, Options, PartOptions, StructureKind
 
 Made = TypeVar("Made", bound=Options)
 SLOT_MEANINGS = {
@@ -60,6 +60,12 @@ class LibraryLossOptions(LossOptions):
         """`miner` or `memory`, where it is given."""
         return next((key for key in ("miner", "memory") if getattr(self, key, None) is not None), None)
 
+    def idle_key(self, structure: StructureKind) -> str | None:
+        """`triplets_per_anchor`, where the sampler has chosen the triplets."""
+        field = type(self).model_fields.get(DRAWN)
+        said = field is not None and getattr(self, DRAWN) != field.default
+        return DRAWN if said and structure != "labels" else None
+
     def learns(self) -> bool | None:
         """Whether it has weights: a direction or proxy a class, or a learned boundary."""
         return self.entry.learns or getattr(self, "learn_beta", False)
@@ -70,7 +76,8 @@ def loss_options(name: str) -> type[LibraryLossOptions]:
     """The options model of one loss."""
     entry, note = tables()["loss"][name], NOTES[name]
     fields = {**_own_fields(entry, note), **dict(_slot_fields(entry)), **dict(_mining_fields(entry))}
-    model = _made(f"{note.library}Options", LibraryLossOptions, note.summary, fields, LIMITS.get(("loss", name)))
+    check = partial(check_options, "loss", name)
+    model = _made(f"{note.library}Options", LibraryLossOptions, note.summary, fields, check)
     model.entry = entry
     return model
 
@@ -83,20 +90,19 @@ def part_options(kind: PartKind, name: str, settable: tuple[str, ...] | None = N
     tag = {"type": (Literal[name], Field(description=note.summary))}
     title = f"{note.library}Options" + ("" if settable is None else "".join(f"_{key}" for key in settable))
     fields = {**tag, **own, **dict(_slot_fields(entry))}
-    model = _made(title, LibraryPartOptions, note.summary, fields, LIMITS.get((kind, name)))
+    model = _made(title, LibraryPartOptions, note.summary, fields, partial(check_options, kind, name))
     model.kind = kind
     return model
 
 
 def _made(
-    title: str, base: type[Made], summary: str, fields: Mapping[str, Any], limit: Callable[[Any], None] | None
+    title: str, base: type[Made], summary: str, fields: Mapping[str, Any], limit: Callable[[Any], None]
 ) -> type[Made]:
     def check(options: Any) -> Any:
-        if limit is not None:
-            limit(options)
+        limit(options)
         return options
 
-    checks: dict[str, Any] = {"check": model_validator(mode="after")(check)} if limit else {}
+    checks: dict[str, Any] = {"check": model_validator(mode="after")(check)}
     model: type[Made] = create_model(title, __base__=base, __doc__=summary, __validators__=checks, **fields)
     return model
 
