@@ -54,23 +54,28 @@ def png(width: int, height: int, *, bits: int, colour: int, data: bytes) -> byte
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff(width: int, height: int, *, bits: int, data: bytes, photometric: int = 1, sample_format: int = 1) -> bytes:
-    """Gray, uncompressed, in one strip, little-endian."""
+def tiff(
+    width: int, height: int, *, bits: int, data: bytes, photometric: int = 1, sample_format: int = 1, channels: int = 1
+) -> bytes:
+    """Uncompressed, in one strip, little-endian."""
     short, long = 3, 4
+    end = 8 + 2 + 12 * 10 + 4
+    # One value fits its entry; several lie behind the table.
+    more = struct.pack(f"<{channels}H", *[bits] * channels) if channels > 1 else b""
     entries = [
-        (256, short, width),
-        (257, short, height),
-        (258, short, bits),
-        (259, short, 1),
-        (262, short, photometric),
-        (273, long, 8 + 2 + 12 * 10 + 4),
-        (277, short, 1),
-        (278, short, height),
-        (279, long, len(data)),
-        (339, short, sample_format),
+        (256, short, 1, width),
+        (257, short, 1, height),
+        (258, short, channels, end if more else bits),
+        (259, short, 1, 1),
+        (262, short, 1, photometric),
+        (273, long, 1, end + len(more)),
+        (277, short, 1, channels),
+        (278, short, 1, height),
+        (279, long, 1, len(data)),
+        (339, short, 1, sample_format),
     ]
-    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
-    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + data
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + more + data
 
 
 def reason(image: Any) -> str:
@@ -158,11 +163,35 @@ def test_a_signed_8_bit_tiff_is_stretched_like_wider_ones(tmp_path: Path) -> Non
     assert picture.span == (-100.0, 100.0)
 
 
-def test_16_bit_colour_keeps_its_high_bits(tmp_path: Path) -> None:
-    deep = RNG.integers(0, 65536, (9, 7, 3), dtype=np.uint16)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
-    (tmp_path / "x.png").write_bytes(png(7, 9, bits=16, colour=2, data=rows))
-    np.testing.assert_allclose(decode(tmp_path / "x.png").pixels, deep / 65535, atol=1 / 255)
+def deep_files() -> dict[str, bytes]:
+    """Files of 16 bits a channel that Pillow decodes to 8."""
+    deep = {channels: RNG.integers(0, 65536, (9, 7, channels), dtype=np.uint16) for channels in (2, 3, 4)}
+    rows = {channels: b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep[channels]) for channels in deep}
+    return {
+        "colour.png": png(7, 9, bits=16, colour=2, data=rows[3]),
+        "clear-gray.png": png(7, 9, bits=16, colour=4, data=rows[2]),
+        "clear-colour.png": png(7, 9, bits=16, colour=6, data=rows[4]),
+        "colour.tif": tiff(7, 9, bits=16, data=deep[3].tobytes(), photometric=2, channels=3),
+        "clear-colour.tif": tiff(7, 9, bits=16, data=deep[4].tobytes(), photometric=2, channels=4),
+        "colour.ppm": b"P6 7 9 65535\n" + deep[3].astype(">u2").tobytes(),
+        "plain.ppm": b"P3 7 9 65535\n" + b" ".join(str(value).encode() for value in deep[3].ravel()),
+    }
+
+
+@pytest.mark.parametrize("name", deep_files())
+def test_what_would_be_cut_to_8_bits_is_refused_with_the_mend(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(deep_files()[name])
+    assert "holds 16 bits a channel" in reason(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        assert "Save it as 16-bit gray without transparency, or at 8 bits" in reason(image)
+
+
+def test_a_ppm_says_its_bits_by_its_largest_value(tmp_path: Path) -> None:
+    deep = RNG.integers(0, 1024, (9, 7, 3), dtype=np.uint16)
+    (tmp_path / "x.ppm").write_bytes(b"P6 7 9 1023\n" + deep.astype(">u2").tobytes())
+    assert "holds 10 bits a channel" in reason(tmp_path / "x.ppm")
+    (tmp_path / "x.ppm").write_bytes(b"P6 7 9 31\n" + (deep % 32).astype(np.uint8).tobytes())
+    np.testing.assert_allclose(decode(tmp_path / "x.ppm").pixels, deep % 32 / 31, atol=1 / 255)
 
 
 def test_1_bit_images_are_black_and_white(tmp_path: Path) -> None:

@@ -115,6 +115,33 @@ def test_nothing_is_pulled_over_what_is_there(tmp_path: Path) -> None:
         pull("me/tiny", tmp_path, api=Hub(tmp_path / "hub"))
 
 
+@pytest.mark.parametrize("empty", [False, True], ids=["no folder", "an empty folder"])
+def test_after_a_dropped_download_the_same_pull_works(run: nearkin.Run, tmp_path: Path, empty: bool) -> None:
+    class Drops(Hub):
+        def snapshot_download(self, **asked: Any) -> str:
+            super().snapshot_download(**asked)
+            raise ConnectionError("lost")
+
+    push(run, "me/tiny", api=Hub(tmp_path / "hub"))
+    place = tmp_path / "runs" / "pulled"
+    if empty:
+        place.mkdir(parents=True)
+    with pytest.raises(WorkFailed, match="me/tiny: could not be downloaded: ConnectionError: lost"):
+        pull("me/tiny", place, api=Drops(tmp_path / "hub"))
+    assert list(place.parent.iterdir()) == [place] * empty
+    assert pull("me/tiny", place, api=Hub(tmp_path / "hub")).path == place
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_run_is_pulled_into_the_folder_that_one_stands_in(
+    run: nearkin.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(run, "me/tiny", api=Hub(tmp_path / "hub"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert pull("me/tiny", ".", api=Hub(tmp_path / "hub")).recipe.name == run.recipe.name
+
+
 def test_a_hub_that_cannot_be_reached_is_said_plainly(run: nearkin.Run, tmp_path: Path) -> None:
     class Down(Hub):
         def create_repo(self, **asked: Any) -> None:
@@ -131,6 +158,6 @@ def test_the_real_client_takes_the_same_calls() -> None:
     client = _client("token")
     inspect.signature(client.create_repo).bind(repo_id="a/b", repo_type="model", private=True, exist_ok=True)
     inspect.signature(client.upload_folder).bind(
-        repo_id="a/b", repo_type="model", folder_path=".", commit_message="message"
+        repo_id="a/b", repo_type="model", folder_path=".", delete_patterns=["index/*"], commit_message="message"
     )
     inspect.signature(client.snapshot_download).bind(repo_id="a/b", repo_type="model", revision=None, local_dir=".")

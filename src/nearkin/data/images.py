@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nearkin.contracts import FloatArray, ImageLike, InputSpec
 from nearkin.data.dicom import NotOneImage, is_dicom, read_dicom
+from nearkin.data.headers import TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT, file_bits, tag
 from nearkin.errors import DataError, PluginError, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM")
@@ -26,7 +27,6 @@ MIN_SIDE = 4
 """Pixels. Less shows nothing."""
 LUMA = (0.299, 0.587, 0.114)
 """Red, green, blue to gray (ITU-R BT.601)."""
-TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 SPAN_8, SPAN_16 = (0.0, 255.0), (0.0, 65535.0)
 _OPENING = threading.Lock()
@@ -82,7 +82,8 @@ def decode(image: ImageLike) -> Picture:
 
     16-bit values are divided by 65535, never clipped. Signed or wider integers, and floats, are kept where they
     all lie in [0, 1], else stretched from the image's own least value to its largest. Transparency is laid on
-    white; EXIF orientation is applied. Pillow reads 16-bit colour at 8 bits a channel.
+    white; EXIF orientation is applied. A file of colour or transparency with more than 8 bits a channel is refused:
+    Pillow would cut it to 8.
     """
     if isinstance(image, (str, os.PathLike)):
         path = Path(os.fsdecode(image))
@@ -150,11 +151,18 @@ def _from_pil(image: Image.Image, source: str) -> Picture:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise BadImage(source, f"holds {frames} frames; which one is meant? Save the one you want on its own.")
+    bits = file_bits(image)  # asked first: turning reads the pixels
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         picture = _from_deep(image, upright, source)
-        return _turned(picture) if _tag(image, TIFF_PHOTOMETRIC) == WHITE_IS_ZERO else picture
-    if upright.mode == "L" and _tag(image, TIFF_SAMPLE_FORMAT) == SIGNED:
+        return _turned(picture) if tag(image, TIFF_PHOTOMETRIC) == WHITE_IS_ZERO else picture
+    if bits > 8:
+        raise BadImage(
+            source,
+            f"holds {bits} bits a channel, but colour and transparency are read at 8. Save it as 16-bit gray without "
+            "transparency, or at 8 bits a channel.",
+        )
+    if upright.mode == "L" and tag(image, TIFF_SAMPLE_FORMAT) == SIGNED:
         return _stretched(np.asarray(upright).view(np.int8), 8, source)
     if upright.mode == "1":
         return Picture(_from_8_bit(upright), 1, source)
@@ -181,12 +189,6 @@ def _from_8_bit(image: Image.Image) -> FloatArray:
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def _tag(image: Image.Image, tag: int) -> int | None:
-    """A TIFF's tag, of its first channel; `None` where it has none, and of other files."""
-    value = getattr(image, "tag_v2", {}).get(tag)
-    return value[0] if isinstance(value, tuple) else value
-
-
 def _turned(picture: Picture) -> Picture:
     """White for black. Pillow does so for a TIFF whose 0 is white up to 8 bits, and no further."""
     return replace(picture, pixels=np.float32(1) - picture.pixels, span=picture.span[::-1])
@@ -197,10 +199,10 @@ def _from_deep(image: Image.Image, upright: Image.Image, source: str) -> Picture
     values = np.asarray(upright)
     if image.mode == "F":
         return _stretched(values, 32, source)
-    bits = _tag(image, TIFF_BITS)
+    bits = tag(image, TIFF_BITS)
     if image.mode == "I" and bits:
         # Pillow reads unsigned values of 32 bits into signed ones; a signed image may have no negative pixel.
-        unsigned = _tag(image, TIFF_SAMPLE_FORMAT) in (None, UNSIGNED)
+        unsigned = tag(image, TIFF_SAMPLE_FORMAT) in (None, UNSIGNED)
         return _stretched(values.view(np.uint32) if unsigned else values, bits, source)
     top = 4095 if bits == 12 else 65535
     if values.min() < 0 or values.max() > top:

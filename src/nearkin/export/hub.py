@@ -72,7 +72,7 @@ def pull(
     repo: str, folder: Path | str | None = None, *, revision: str | None = None, token: str | None = None,
     plugins: Iterable[Any] = (), api: Any = None,
 ) -> Run:  # fmt: skip
-    """Download a run that `push` uploaded, check every hash, and open it."""
+    """Download a run that `push` uploaded, check every hash, and open it. Until all of it is here, nothing is."""
     from nearkin.run import load_run
 
     _check_name(repo)
@@ -81,10 +81,23 @@ def pull(
     if place.exists() and any(place.iterdir()):
         raise UsageError(f"{place}: is there already. Remove it, or pull into another folder.")
     try:
-        client.snapshot_download(repo_id=repo, repo_type="model", revision=revision, local_dir=str(place))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as beside:
+            staged = Path(beside) / "run"
+            client.snapshot_download(repo_id=repo, repo_type="model", revision=revision, local_dir=str(staged))
+            _put(staged, place)
     except Exception as error:
         raise WorkFailed(f"{repo}: could not be downloaded: {type(error).__name__}: {error}") from error
     return load_run(place, plugins=plugins)
+
+
+def _put(folder: Path, place: Path) -> None:
+    """One rename; into an empty folder piece by piece, as that may be a link, or where somebody stands."""
+    if not place.exists():
+        folder.rename(place)
+        return
+    for part in folder.iterdir():
+        shutil.move(part, place)
 
 
 def stage(run: Run, repo: str, folder: Path) -> Path:

@@ -21,7 +21,7 @@ class TimmOptions(Options):
     pretrained: bool = False
     """Whether to begin from timm's weights, which are downloaded on first use; else from random ones."""
     channels: Literal[1, 3] = 3
-    """3 for colour, 1 for gray: the first layer's weights are summed."""
+    """3 for colour, 1 for gray, which gives what the same images in colour give."""
     image_size: Annotated[int, Field(ge=16, le=1024)] | None = None
     """Height and width in pixels. Left out: the model's own."""
     freeze: bool = False

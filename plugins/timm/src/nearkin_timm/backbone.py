@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 import timm
+import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
@@ -14,12 +15,18 @@ from nearkin_timm import TimmOptions
 
 
 class TimmBackbone(nn.Module):
-    """(b, channels, h, w) normalised as the model's own weights want it -> (b, d)."""
+    """(b, channels, h, w) -> (b, d): colour normalised as the model's own weights want it, gray in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, options: TimmOptions, *, weights_follow: bool) -> None:
         super().__init__()
         self.net = made(options, pretrained=options.pretrained and not weights_follow)
-        self.input = input_of(self.net, options)
+        config = resolve_model_data_config(self.net)
+        self.input = input_of(config, options)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(config[name]).view(1, -1, 1, 1), persistent=False)
         # Some models project their features once more before the classifier.
         self.embedding_dim = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
         norms = [module for module in self.net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -41,7 +48,10 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) -> (b, d), the features that timm's classifier would see."""
-        return cast(Tensor, self.net(images))
+        # Three channels of one gray, each normalised by its own mean and std. One channel with summed weights would
+        # give something else, as no one mean and std stands for three.
+        colour = (images - self.mean) / self.std if self.input.channels == 1 else images
+        return cast(Tensor, self.net(colour))
 
 
 def made(options: TimmOptions, *, pretrained: bool) -> Any:
@@ -50,7 +60,7 @@ def made(options: TimmOptions, *, pretrained: bool) -> Any:
         near = get_close_matches(options.model, timm.list_models(), n=5)
         raise ValueError(f"timm has no model {options.model!r}. Near it: {', '.join(near) or 'none'}.")
     size = {} if options.image_size is None or not _takes_size(options.model) else {"img_size": options.image_size}
-    return timm.create_model(options.model, pretrained=pretrained, num_classes=0, in_chans=options.channels, **size)
+    return timm.create_model(options.model, pretrained=pretrained, num_classes=0, **size)
 
 
 def _takes_size(model: str) -> bool:
@@ -58,16 +68,15 @@ def _takes_size(model: str) -> bool:
     return bool(getattr(timm.get_pretrained_cfg(model), "fixed_input_size", False))
 
 
-def input_of(net: Any, options: TimmOptions) -> InputSpec:
-    """The preprocessing that goes with the weights."""
-    config = resolve_model_data_config(net)
+def input_of(config: dict[str, Any], options: TimmOptions) -> InputSpec:
+    """The preprocessing that goes with the weights; gray is normalised by the backbone itself."""
     height, width = (options.image_size, options.image_size) if options.image_size else config["input_size"][1:]
     gray = options.channels == 1
     return InputSpec(
         size=(int(height), int(width)),
         channels=options.channels,
-        mean=(sum(config["mean"]) / 3,) if gray else tuple(config["mean"]),
-        std=(sum(config["std"]) / 3,) if gray else tuple(config["std"]),
+        mean=(0.0,) if gray else tuple(config["mean"]),
+        std=(1.0,) if gray else tuple(config["std"]),
         interpolation="bicubic" if config["interpolation"] == "bicubic" else "bilinear",
         crop=float(config["crop_pct"]),
     )
