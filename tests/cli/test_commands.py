@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from nearkin.cli import show
+from nearkin.contracts import Figure
+from nearkin.evaluation.differences import as_json
 
 Shell = Callable[..., Any]
 
@@ -204,10 +206,20 @@ def test_evaluate_prints_figures_beside_baselines_and_keeps_them(nearkin: Shell,
     assert done.code == 0
     assert "cluster_accuracy" in done.out
     assert "pixels" in done.out
+    assert next(line for line in done.out.splitlines() if "cluster_accuracy" in line).endswith(" 24 images")
     as_json = nearkin("evaluate", str(trained / "runs/tiny/1"), "--json")
     assert "clusters" in json.loads(as_json.out)["figures"]
     listed = nearkin("runs", "list", "--runs", str(trained / "runs"), "--json")
     assert json.loads(listed.out)[0]["figures"]["cluster_accuracy"] > 0
+
+
+def test_a_table_says_what_each_interval_resamples(capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"n": 7, "resampled": "classes"}, {"n": 1, "resampled": "groups"}, {"n": 0, "resampled": "images"}
+    figures = [{**as_json(Figure(f"figure_{place}", 0.5)), **said} for place, said in enumerate(few)]
+    show.print_figures({"some": {"model": figures}})
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert heading.split()[-2:] == ["chance", "resampled"]
+    assert [row.split()[1:] for row in rows] == [["0.500", "7", "classes"], ["0.500", "1", "group"], ["0.500"]]
 
 
 def test_runs_list_shows_the_first_figure_of_every_evaluator(nearkin: Shell, tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def test_every_figure_stands_in_it_in_every_view(run: nearkin.Run, written: Path
             for figure in by_view[view]:
                 assert figure["name"] in text
                 assert figure_text(figure) in text, (evaluator, view, figure["name"])
+        counts = [f"{figure['n']} {figure['resampled']}" for figure in by_view["model"] if figure["n"]]
+        assert all(count in text for count in counts)
         assert all(figure["note"] in text for figure in by_view["model"] if figure["value"] is None)
 
 
@@ -110,6 +112,14 @@ def test_it_names_every_backbone_and_what_it_began_with(run: nearkin.Run, writte
     text = Page(written).text
     assert "backbone conv2 beside conv4." in text
     assert f"conv2 began with the backbone of {run.recipe.backbones[0].init_from[0]}." in text
+
+
+def test_it_says_what_each_interval_resamples(written: Path) -> None:
+    text = " ".join(Page(written).text.split())
+    assert (
+        "from resampling what the last column counts: images, groups of them (such as patients), or new classes" in text
+    )
+    assert "chanceresampled" in text.replace(" ", ""), "the last heading"
 
 
 def test_names_are_text_and_never_markup(written: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.arguments import path_of
-from nearkin.contracts.figures import expected_text, figure_text
+from nearkin.contracts.figures import expected_text, figure_text, resampled_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
@@ -52,6 +52,7 @@ def facts(run: Run) -> dict[str, Any]:
         "figures": {name: _evaluator(by_view) for name, by_view in figures.items()},
         "views": VIEWS,
         "figure_text": figure_text,
+        "resampled_text": resampled_text,
         "promise": run.model.no_index or str(run.index.promise),
         "curves": curves(run),
     }
