@@ -222,6 +222,25 @@ def test_a_table_says_what_each_interval_resamples(capsys: pytest.CaptureFixture
     assert [row.split()[1:] for row in rows] == [["0.500", "7", "classes"], ["0.500", "1", "group"], ["0.500"]]
 
 
+def test_few_shot_figures_stand_beside_their_intervals_over_episodes_and_classes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    details = {
+        "over_episodes": {"low": 0.48, "high": 0.52, "episodes": 600},
+        "over_classes": {"low": 0.2, "high": 0.8, "classes": 3},
+    }
+    of_two = {**details, "over_classes": {"low": None, "high": None, "classes": 2}}
+    earlier = {"over_episodes": details["over_episodes"]}
+    cases = {"a": details, "b": of_two, "c": earlier}
+    figures = [as_json(Figure(name, 0.5, details=said)) for name, said in cases.items()]
+    show.print_figures({"episodes": {"model": figures}})
+    assert capsys.readouterr().out.splitlines()[4:] == [
+        "a: over 600 episodes alone [0.480, 0.520]; over 3 classes alone [0.200, 0.800]",
+        "b: over 600 episodes alone [0.480, 0.520]; over 2 classes alone, too few for an interval",
+        "c: over 600 episodes alone [0.480, 0.520]",
+    ]
+
+
 def test_runs_list_shows_the_first_figure_of_every_evaluator(nearkin: Shell, tmp_path: Path) -> None:
     from nearkin.files import save_bundle
     from nearkin.run import EVALUATION_FORMAT, EVALUATION_VERSION

@@ -19,6 +19,7 @@ from nearkin.errors import UsageError, WorkFailed
 from nearkin.report import write_report
 from nearkin.report.chart import MOST_POINTS, line_chart, thinned, ticks
 from nearkin.report.images import _in_two
+from nearkin.report.page import _remarks
 from nearkin.training.watch import Watch
 
 EVIL = '<script>alert("x")</script> & co'
@@ -120,6 +121,15 @@ def test_it_says_what_each_interval_resamples(written: Path) -> None:
         "from resampling what the last column counts: images, groups of them (such as patients), or new classes" in text
     )
     assert "chanceresampled" in text.replace(" ", ""), "the last heading"
+
+
+def test_intervals_over_episodes_and_over_classes_stand_beside_few_shot_figures() -> None:
+    over = {
+        "over_episodes": {"low": 0.48, "high": 0.52, "episodes": 600},
+        "over_classes": {"low": 0.2, "high": 0.8, "classes": 3},
+    }
+    said = "over 600 episodes alone [0.480, 0.520]; over 3 classes alone [0.200, 0.800]."
+    assert _remarks([{"name": "a", "value": 0.5, "details": over}]) == {said: ["a"]}
 
 
 def test_names_are_text_and_never_markup(written: Path) -> None:

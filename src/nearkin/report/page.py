@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.arguments import path_of
-from nearkin.contracts.figures import expected_text, figure_text, resampled_text
+from nearkin.contracts.figures import expected_text, figure_text, over_text, resampled_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
@@ -80,6 +80,8 @@ def _remarks(figures: list[dict[str, Any]]) -> dict[str, list[str]]:
             said.append(figure["note"])
         elif "expected" in details:
             said.append(f"{figure['value']:.3f}; {expected_text(details)}.")
+        if over := over_text(details):
+            said.append(f"{over}.")
         left = [f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n]
         for sentence in [*said, *([f"left out: {', '.join(left)}."] if left else [])]:
             found.setdefault(sentence, []).append(figure["name"])
