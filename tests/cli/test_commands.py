@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from nearkin.cli import show
+from nearkin.contracts import Figure
+from nearkin.evaluation.differences import as_json
 
 Shell = Callable[..., Any]
 
@@ -224,10 +226,39 @@ def test_evaluate_prints_figures_beside_baselines_and_keeps_them(nearkin: Shell,
     assert done.code == 0
     assert "cluster_accuracy" in done.out
     assert "pixels" in done.out
+    assert next(line for line in done.out.splitlines() if "cluster_accuracy" in line).endswith(" 24 images")
     as_json = nearkin("evaluate", str(trained / "runs/tiny/1"), "--json")
     assert "clusters" in json.loads(as_json.out)["figures"]
     listed = nearkin("runs", "list", "--runs", str(trained / "runs"), "--json")
     assert json.loads(listed.out)[0]["figures"]["cluster_accuracy"] > 0
+
+
+def test_a_table_says_what_each_interval_resamples(capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"n": 7, "resampled": "classes"}, {"n": 1, "resampled": "groups"}, {"n": 0, "resampled": "images"}
+    figures = [{**as_json(Figure(f"figure_{place}", 0.5)), **said} for place, said in enumerate(few)]
+    show.print_figures({"some": {"model": figures}})
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert heading.split()[-2:] == ["chance", "resampled"]
+    assert [row.split()[1:] for row in rows] == [["0.500", "7", "classes"], ["0.500", "1", "group"], ["0.500"]]
+
+
+def test_few_shot_figures_stand_beside_their_intervals_over_episodes_and_classes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    details = {
+        "over_episodes": {"low": 0.48, "high": 0.52, "episodes": 600},
+        "over_classes": {"low": 0.2, "high": 0.8, "classes": 3},
+    }
+    of_two = {**details, "over_classes": {"low": None, "high": None, "classes": 2}}
+    earlier = {"over_episodes": details["over_episodes"]}
+    cases = {"a": details, "b": of_two, "c": earlier}
+    figures = [as_json(Figure(name, 0.5, details=said)) for name, said in cases.items()]
+    show.print_figures({"episodes": {"model": figures}})
+    assert capsys.readouterr().out.splitlines()[4:] == [
+        "a: over 600 episodes alone [0.480, 0.520]; over 3 classes alone [0.200, 0.800]",
+        "b: over 600 episodes alone [0.480, 0.520]; over 2 classes alone, too few for an interval",
+        "c: over 600 episodes alone [0.480, 0.520]",
+    ]
 
 
 def test_runs_list_shows_the_first_figure_of_every_evaluator(nearkin: Shell, tmp_path: Path) -> None:

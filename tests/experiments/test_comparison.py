@@ -141,6 +141,7 @@ def test_the_command_prints_one_table_and_json(
     printed = capsys.readouterr().out
     assert "minus the first" in printed
     assert "exam_5_way" in printed
+    assert next(line for line in printed.splitlines() if "cluster_accuracy" in line).endswith(" 36 images")
     assert f"{paths[2]}: not subtracted: it was tested on 48 images" in printed
     assert command(["compare", *paths, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][1]["comparable"] is True

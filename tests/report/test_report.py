@@ -19,6 +19,7 @@ from nearkin.errors import UsageError, WorkFailed
 from nearkin.report import write_report
 from nearkin.report.chart import MOST_POINTS, line_chart, thinned, ticks
 from nearkin.report.images import _in_two
+from nearkin.report.page import _remarks
 from nearkin.training.watch import Watch
 
 EVIL = '<script>alert("x")</script> & co'
@@ -103,6 +104,8 @@ def test_every_figure_stands_in_it_in_every_view(run: nearkin.Run, written: Path
             for figure in by_view[view]:
                 assert figure["name"] in text
                 assert figure_text(figure) in text, (evaluator, view, figure["name"])
+        counts = [f"{figure['n']} {figure['resampled']}" for figure in by_view["model"] if figure["n"]]
+        assert all(count in text for count in counts)
         assert all(figure["note"] in text for figure in by_view["model"] if figure["value"] is None)
 
 
@@ -110,6 +113,23 @@ def test_it_names_every_backbone_and_what_it_began_with(run: nearkin.Run, writte
     text = Page(written).text
     assert "backbone conv2 beside conv4." in text
     assert f"conv2 began with the backbone of {run.recipe.backbones[0].init_from[0]}." in text
+
+
+def test_it_says_what_each_interval_resamples(written: Path) -> None:
+    text = " ".join(Page(written).text.split())
+    assert (
+        "from resampling what the last column counts: images, groups of them (such as patients), or new classes" in text
+    )
+    assert "chanceresampled" in text.replace(" ", ""), "the last heading"
+
+
+def test_intervals_over_episodes_and_over_classes_stand_beside_few_shot_figures() -> None:
+    over = {
+        "over_episodes": {"low": 0.48, "high": 0.52, "episodes": 600},
+        "over_classes": {"low": 0.2, "high": 0.8, "classes": 3},
+    }
+    said = "over 600 episodes alone [0.480, 0.520]; over 3 classes alone [0.200, 0.800]."
+    assert _remarks([{"name": "a", "value": 0.5, "details": over}]) == {said: ["a"]}
 
 
 def test_names_are_text_and_never_markup(written: Path) -> None:

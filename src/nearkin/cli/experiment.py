@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearkin.cli import show
 from nearkin.cli.race import print_race
-from nearkin.contracts.figures import figure_text
+from nearkin.contracts.figures import counted, figure_text, resampled_text
 from nearkin.errors import UsageError, WorkFailed
 
 if TYPE_CHECKING:
@@ -67,9 +67,10 @@ def print_comparison(result: dict[str, Any]) -> None:
             minus = "" if row["run"] == first else _minus_text(row, why_not[row["run"]])
             baselines = [figure_text(row[view]) for view in BASELINES]
             model, heading = row["model"], "" if place else show.named(name, row["model"])
-            values = [figure_text(model), minus, *baselines, show.chance_text(model), str(model["n"])]
+            values = [figure_text(model), minus, *baselines, show.chance_text(model), resampled_text(model)]
             lines.append([heading, row["run"], *values])
-    show.print_table(["figure (95% interval)", "run", "value", "minus the first", *BASELINES, "chance", "n"], lines)
+    headings = ["figure (95% interval)", "run", "value", "minus the first", *BASELINES, "chance", "resampled"]
+    show.print_table(headings, lines)
     print_race(result["race"])
     for one in result["runs"]:
         for said in [*([f"not subtracted: {one['why_not']}"] if one["why_not"] else []), *one["notes"]]:
@@ -183,7 +184,7 @@ def _print_table(result: dict[str, Any]) -> None:
                 who = f"{row['recipe']}, mean over classes"
             values = [show.mean_text(row[view]) for view in ("model", "minus_first", *BASELINES)]
             spread = "" if row["model"] is None else f"{row['model']['least']:.3f} to {row['model']['most']:.3f}"
-            draws = "" if row["model"] is None else str(row["model"]["draws"])
+            draws = "" if row["model"] is None else counted(row["model"]["draws"], row["over"])
             lines.append([heading, who, *values, spread, show.chance_text(row), draws])
     headings = ["figure (95% over draws)", "recipe", "mean", "minus the first", *BASELINES, "worst to best", "chance"]
     show.print_table([*headings, "draws"], lines)

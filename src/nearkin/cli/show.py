@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nearkin.contracts import Answer
-from nearkin.contracts.figures import expected_text, figure_text
+from nearkin.contracts.figures import expected_text, figure_text, over_text, resampled_text
 from nearkin.errors import printable
 from nearkin.training.watch import BAR_AFTER_SECONDS
 
@@ -80,10 +80,10 @@ def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
         found = {view: {figure["name"]: figure for figure in by_view.get(view, [])} for view in views}
         for name, figure in found["model"].items():
             values = [figure_text(found[view][name]) if name in found[view] else "" for view in views]
-            rows.append([named(name, figure), *values, chance_text(figure), str(figure["n"])])
+            rows.append([named(name, figure), *values, chance_text(figure), resampled_text(figure)])
             if figure["value"] is None:
                 notes.append(f"{name}: {figure['note']}")
-    print_table(["figure (95% interval)", *views, "chance", "n"], rows)
+    print_table(["figure (95% interval)", *views, "chance", "resampled"], rows)
     for by_view in figures.values():
         _print_details(by_view["model"])
     for note in notes:
@@ -91,7 +91,7 @@ def print_figures(figures: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
 
 
 def _print_details(figures: list[dict[str, Any]]) -> None:
-    """The model's confusion matrix, what alpha allows beside what was flagged, and images that took no part."""
+    """The model's confusion matrix, what alpha allows, intervals over episodes and classes, and what took no part."""
     left: dict[str, list[str]] = {}
     for figure in figures:
         details = figure["details"]
@@ -102,6 +102,8 @@ def _print_details(figures: list[dict[str, Any]]) -> None:
             print()
         if "expected" in details:
             print(f"{figure['name']}: {figure['value']:.3f}; {expected_text(details)}")
+        if said := over_text(details):
+            print(f"{figure['name']}: {said}")
         left_out = ", ".join(f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n)
         if left_out:
             left.setdefault(left_out, []).append(figure["name"])

@@ -119,6 +119,29 @@ def figure_text(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.3f}{interval}"
 
 
+def resampled_text(figure: Mapping[str, Any]) -> str:
+    """What the interval of a figure resamples: `36 images`, `7 classes`; empty where nothing stands behind it."""
+    return counted(figure["n"], figure["resampled"]) if figure["n"] else ""
+
+
+def counted(n: int, what: Literal["images", "groups", "classes", "seeds"]) -> str:
+    """`36 images`, `1 image`."""
+    one = {"images": "image", "groups": "group", "classes": "class", "seeds": "seed"}
+    return f"{n} {one.get(what, what) if n == 1 else what}"
+
+
+def over_text(details: Mapping[str, Any]) -> str:
+    """The intervals over episodes alone and over classes alone, from the details of a few-shot figure."""
+    found = []
+    for what in ("episodes", "classes"):
+        over = details.get(f"over_{what}")  # figures of earlier versions have none over classes
+        if over is not None:
+            few = over["low"] is None
+            bounds = ", too few for an interval" if few else f" [{over['low']:.3f}, {over['high']:.3f}]"
+            found.append(f"over {over[what]} {what} alone{bounds}")
+    return "; ".join(found)
+
+
 def expected_text(details: Mapping[str, Any]) -> str:
     """What alpha allows of a share of flags, from the details of its figure."""
     if not details.get("exact", True):  # figures of earlier versions all are

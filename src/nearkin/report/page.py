@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nearkin.arguments import path_of
-from nearkin.contracts.figures import expected_text, figure_text
+from nearkin.contracts.figures import expected_text, figure_text, over_text, resampled_text
 from nearkin.data import load_data
 from nearkin.datacheck import check_items, suspects
 from nearkin.errors import DamagedError, DataError, UsageError
@@ -52,6 +52,7 @@ def facts(run: Run) -> dict[str, Any]:
         "figures": {name: _evaluator(by_view) for name, by_view in figures.items()},
         "views": VIEWS,
         "figure_text": figure_text,
+        "resampled_text": resampled_text,
         "promise": run.model.no_index or str(run.index.promise),
         "curves": curves(run),
     }
@@ -79,6 +80,8 @@ def _remarks(figures: list[dict[str, Any]]) -> dict[str, list[str]]:
             said.append(figure["note"])
         elif "expected" in details:
             said.append(f"{figure['value']:.3f}; {expected_text(details)}.")
+        if over := over_text(details):
+            said.append(f"{over}.")
         left = [f"{n} ({why})" for why, n in details.get("left_out", {}).items() if n]
         for sentence in [*said, *([f"left out: {', '.join(left)}."] if left else [])]:
             found.setdefault(sentence, []).append(figure["name"])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import t, ttest_ind
 
 from nearkin.components.evaluators.askable import Askable
 from nearkin.components.evaluators.episode_draw import Drawn, Pool, draw_episodes
-from nearkin.components.evaluators.episodes import Episodes, resampled
+from nearkin.components.evaluators.episodes import Episodes, Result, over_classes, resampled
 from nearkin.components.evaluators.options import EpisodesOptions
 
 DRAWERS = 6
@@ -183,6 +183,45 @@ def test_new_classes_give_students_interval_of_the_class_means():
     low, high = np.percentile(replicates, [2.5, 97.5])
     expected = t.interval(0.95, 11, of_class.mean(), of_class.std(ddof=1) / np.sqrt(12))
     assert (low, high) == pytest.approx(expected, abs=0.01)
+
+
+def result_of(of_class, rng):
+    """What episodes of known classes came to, each class right with a chance of its own."""
+    pool, drawn, marks = pool_and_marks(np.array(of_class), np.zeros(8), rng)
+    return Result(pool, drawn, marks, float(marks[drawn.asked].mean()), np.zeros(0), new_classes=False)
+
+
+def test_known_classes_have_students_interval_of_their_means_too():
+    of_class, rng = np.random.default_rng(3).uniform(0.0, 1.0, 12), np.random.default_rng(0)
+    over = over_classes([result_of(of_class, rng)])
+    expected = t.interval(0.95, 11, of_class.mean(), of_class.std(ddof=1) / np.sqrt(12))
+    assert (over["low"], over["high"]) == pytest.approx(expected)
+    assert over["classes"] == 12
+
+
+def test_over_the_classes_of_several_parents_it_is_welchs_interval_of_their_mean():
+    rng = np.random.default_rng(0)
+    greek, latin = [0.2, 0.9, 0.4, 0.6], [0.5, 0.7, 0.9, 0.2, 0.3, 0.8]
+    over = over_classes([result_of(greek, rng), result_of(latin, rng)])
+    welch = ttest_ind(greek, latin, equal_var=False).confidence_interval()
+    half, value = (welch.high - welch.low) / 4, (np.mean(greek) + np.mean(latin)) / 2  # of a mean, not of a difference
+    assert (over["low"], over["high"]) == pytest.approx((value - half, value + half))
+    assert over["classes"] == 10
+
+
+def test_two_classes_have_no_interval_over_classes_and_equal_ones_are_not_certain():
+    rng = np.random.default_rng(0)
+    assert over_classes([result_of([0.6, 0.8], rng)]) == {"low": None, "high": None, "classes": 2}
+    alike = over_classes([result_of([1.0, 1.0, 1.0], rng)])
+    assert (0.8 < alike["low"] < 1.0, alike["high"]) == (True, 1.0)
+
+
+def test_every_figure_has_intervals_over_episodes_and_over_classes_where_accuracies_can_lie(make_view):
+    for classes in (("x", "y"), tuple(sorted({*drawings(make_view).labels}))):
+        for figure in evaluator(episodes=4).evaluate(drawings(make_view, spread=0.3, classes=classes)):
+            for over in (figure.details["over_episodes"], figure.details["over_classes"]):
+                assert 0 <= over["low"] < figure.value < over["high"] <= 1
+        assert figure.details["over_classes"]["classes"] == 7
 
 
 def test_groups_that_span_classes_add_their_own_share():

@@ -2,9 +2,10 @@
 
 A thousand episodes about twenty classes are twenty classes' worth of evidence. So beside the field's interval, which
 only says how well so many episodes measure these very images, each figure has one over classes (where they are new
-ones, a sample of those to come) and over images or groups. It is a bootstrap to first order: what each unit adds to
-or takes from the mean, in every role it played, weighted by how often a resample draws it (the infinitesimal
-jackknife, Efron 1982; two crossed factors as in Owen 2007, the pigeonhole bootstrap).
+ones, a sample of those to come) and over images or groups; details have one over classes alone, whatever they are. It
+is a bootstrap to first order: what each unit adds to or takes from the mean, in every role it played, weighted by how
+often a resample draws it (the infinitesimal jackknife, Efron 1982; two crossed factors as in Owen 2007, the
+pigeonhole bootstrap).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from nearkin.components.evaluators.askable import SPANNING, Askable, askable
 from nearkin.components.evaluators.episode_draw import Drawn, Pool, draw_episodes, pools_of
-from nearkin.components.evaluators.intervals import Z_95, interval, widening
+from nearkin.components.evaluators.intervals import Z_95, at_least_wilson, interval, widening
 from nearkin.components.evaluators.options import EpisodesOptions
 from nearkin.contracts import Figure, View, parent_of
 
@@ -124,14 +125,10 @@ def resampled(
 ) -> Floats:
     """(resamples,) what the mean might have been with other classes, images or groups of the same kind."""
     items, n_classes = pool.items, pool.n_classes
-    surplus = np.where(drawn.asked, marks - value, 0.0) / drawn.asked.sum()
-    as_query = np.zeros(len(items))
-    np.add.at(as_query, drawn.query, surplus)
+    surplus, as_query = query_shares(pool, drawn, marks, value)
     replicates: Floats = np.full(resamples, value)
     if new_classes:
-        of_class = np.zeros(n_classes)
-        np.add.at(of_class, items.codes, as_query)
-        replicates += _weighted(of_class, resamples, rng) * widening(n_classes, 1)
+        replicates += _weighted(by_class(pool, as_query), resamples, rng) * widening(n_classes, 1)
     spanning = SPANNING in items.strata
     if spanning or not new_classes:  # what lies inside a class is resampled with it
         as_support = np.zeros(len(items))
@@ -140,6 +137,21 @@ def resampled(
         of_unit = _by_unit(items, as_query + as_support, n_classes)
         replicates += _weighted(of_unit, resamples, rng) * widening(len(of_unit), 1 if spanning else n_classes)
     return replicates
+
+
+def query_shares(pool: Pool, drawn: Drawn, marks: Floats, value: float) -> tuple[Floats, Floats]:
+    """What each query adds to the mean or takes from it, (e, n_way, n_query), and each item as a query, (n,)."""
+    surplus = np.where(drawn.asked, marks - value, 0.0) / drawn.asked.sum()
+    as_query = np.zeros(len(pool.items))
+    np.add.at(as_query, drawn.query, surplus)
+    return surplus, as_query
+
+
+def by_class(pool: Pool, as_query: Floats) -> Floats:
+    """(n,) -> (c,): what each class's queries add to the mean or take from it; they sum to 0."""
+    of_class = np.zeros(pool.n_classes)
+    np.add.at(of_class, pool.items.codes, as_query)
+    return of_class
 
 
 def _by_unit(items: Askable, influence: Floats, n_classes: int) -> Floats:
@@ -180,6 +192,11 @@ class Result:
         return found
 
     @property
+    def of_class(self) -> Floats:
+        """(c,) what each class adds to the value or takes from it."""
+        return by_class(self.pool, query_shares(self.pool, self.drawn, self.marks, self.value)[1])
+
+    @property
     def n(self) -> int:
         """What stands behind the interval: classes, or units."""
         return self.pool.n_classes if self.new_classes else self.pool.items.n_units
@@ -201,6 +218,7 @@ class Result:
         details = {
             "n_way": n_way,
             "over_episodes": over_episodes([self]),
+            "over_classes": over_classes([self]),
             "queries": int(self.drawn.asked.sum()),
             "images": len(self.pool.items),
             "classes_too_small": self.pool.too_small,
@@ -217,7 +235,29 @@ def over_episodes(results: Sequence[Result]) -> dict[str, Any]:
     means = [result.of_episode.mean() for result in results]
     variances = [result.of_episode.var(ddof=1) / len(result.of_episode) for result in results]
     mean, half = float(np.mean(means)), Z_95 * math.sqrt(sum(variances)) / len(results)
-    return {"low": mean - half, "high": mean + half, "episodes": sum(len(result.of_episode) for result in results)}
+    low, high = max(0.0, mean - half), min(1.0, mean + half)
+    return {"low": low, "high": high, "episodes": sum(len(result.of_episode) for result in results)}
+
+
+def over_classes(results: Sequence[Result]) -> dict[str, Any]:
+    """The mean's 95% interval over classes, as if these were drawn from many of their kind, within each parent.
+
+    Student's, with Welch's degrees of freedom (1947) where parents are averaged, and never narrower than Wilson's for
+    the images that were asked about. Of two classes there is none: one degree of freedom allows nearly everything.
+    """
+    from scipy.special import stdtrit
+
+    counts = [result.pool.n_classes for result in results]
+    if sum(counts) - len(counts) < 2:
+        return {"low": None, "high": None, "classes": sum(counts)}
+    value = float(np.mean([result.value for result in results]))
+    variances = [n / (n - 1) * float((result.of_class**2).sum()) for n, result in zip(counts, results, strict=True)]
+    parts = [variance**2 / (n - 1) for n, variance in zip(counts, variances, strict=True)]
+    freedom = sum(variances) ** 2 / sum(parts) if any(parts) else 1.0  # no spread, whatever the freedom
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(sum(variances)) / len(results)
+    asked = sum(result.asked_images for result in results)
+    low, high = at_least_wilson(value, max(0.0, value - half), min(1.0, value + half), asked)
+    return {"low": low, "high": high, "classes": sum(counts)}
 
 
 def mean_of(name: str, results: Sequence[Result], items: Askable) -> Figure:
@@ -230,6 +270,7 @@ def mean_of(name: str, results: Sequence[Result], items: Askable) -> Figure:
     low, high = interval(value, replicates, sum(result.asked_images for result in results))
     details = {
         "over_episodes": over_episodes(results),
+        "over_classes": over_classes(results),
         "parents": {result.pool.name: result.value for result in results},
         "left_out": dict(items.left_out),
     }

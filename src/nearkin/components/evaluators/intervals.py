@@ -113,10 +113,13 @@ def interval(value: float, replicates: NDArray[np.float64], n: float) -> tuple[f
     `replicates` are corrected already. n is how many independent units stand behind the value.
     """
     low, high = np.clip(np.percentile(replicates, [2.5, 97.5]), 0.0, 1.0)
+    return at_least_wilson(value, float(low), float(high), n)
+
+
+def at_least_wilson(value: float, low: float, high: float, n: float) -> tuple[float, float]:
+    """The wider of an interval and Wilson's for n units."""
     wilson_low, wilson_high = wilson(value * n, n)
-    if wilson_high - wilson_low > high - low:
-        return wilson_low, wilson_high
-    return float(low), float(high)
+    return (wilson_low, wilson_high) if wilson_high - wilson_low > high - low else (low, high)
 
 
 def measured(
