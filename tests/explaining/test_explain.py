@@ -11,10 +11,12 @@ from PIL import Image, ImageDraw
 
 import nearkin
 from nearkin.cli.work import explain as explain_command
-from nearkin.contracts import FloatArray
+from nearkin.contracts import ClassRule, FloatArray
 from nearkin.errors import DataError, UsageError
 from nearkin.explaining import explain, overlay
+from nearkin.explaining.explain import margin
 from nearkin.explaining.occlusion import occlusion_map
+from nearkin.index import Index
 from nearkin.training.watch import Watch
 
 SIZE, LETTER = 64, (4, 4, 18, 18)
@@ -91,6 +93,40 @@ def test_a_pair_is_of_one_image_each(run: nearkin.Run, marked: Image.Image) -> N
     with pytest.raises(DataError, match="is a list"):
         explain(run, marked, [other, marked])  # type: ignore[arg-type]
     assert explain(run, marked, other).of == "why it is near the other"
+
+
+@pytest.mark.parametrize("rule", ["nearest", "prototype", "attention"])
+def test_what_is_explained_is_what_the_class_rule_compares(rule: ClassRule) -> None:
+    """The class that the index names is ahead of the others, and no other class is."""
+    rng = np.random.default_rng(0)
+    index = Index(metric="cosine", class_rule=rule, dim=3)
+    index.add(rng.normal(size=(24, 3)), ["a"] * 4 + ["b"] * 8 + ["c"] * 12)
+    queries = rng.normal(size=(60, 3)).astype(np.float32)
+    named = np.array([answer.label for answer in index.query(queries)])
+    for code, label in enumerate(index.references.classes):
+        ahead = margin(queries, code, index.references, rule, "cosine")
+        np.testing.assert_array_equal(ahead > 0, named == label)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [("prototype", "the class mean of 'marked' is nearer"), ("attention", "more attention falls on 'marked'")],
+)
+def test_the_sentence_says_what_is_compared(
+    run: nearkin.Run, marked: Image.Image, monkeypatch: pytest.MonkeyPatch, rule: ClassRule, said: str
+) -> None:
+    monkeypatch.setattr(run.model.method, "class_rule", rule)
+    found = explain(run, marked)
+    assert said in found.of
+    assert found.mass(*LETTER) >= 0.5
+
+
+@pytest.mark.parametrize("rule", ["nearest", "prototype", "attention"])
+def test_of_a_lone_class_it_is_explained_how_near_it_is(rule: ClassRule) -> None:
+    index = Index(metric="cosine", class_rule=rule, dim=2)
+    index.add(np.array([[1.0, 0.0]]), ["a"])
+    near, far = margin(np.array([[1, 0.1], [0, 1]], np.float32), 0, index.references, rule, "cosine")
+    assert near > far
 
 
 def test_only_what_the_score_rests_on_is_shown() -> None:

@@ -14,9 +14,12 @@ from safetensors.torch import load
 from sklearn.datasets import load_digits
 
 import nearkin
+from nearkin.cli.experiment import print_comparison
 from nearkin.contracts import Batch, Build
 from nearkin.errors import DamagedError, DataError, IndexCallError, RecipeError, UsageError, WorkFailed
 from nearkin.evaluation.views import reopen_data
+from nearkin.experiments import compare
+from nearkin.report import write_report
 from nearkin.run import RunFolder
 from nearkin.training.watch import Watch
 
@@ -238,6 +241,29 @@ def test_a_base_is_measured_beside_its_own_beginning(base: nearkin.Run, tmp_path
     figures = nearkin.evaluate(warm(base, tmp_path, frozen), watch=Watch())["figures"]["clusters"]
     values = {name: {f["name"]: f["value"] for f in figures[name]} for name in ("model", "untrained")}
     assert values["untrained"]["cluster_accuracy"] > 0.5
+
+
+def test_a_warm_run_is_measured_without_its_base_and_says_what_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = trained(QUICK, tmp_path)
+    run = warm(base, tmp_path)
+    whole = nearkin.evaluate(run, watch=Watch())
+    shutil.rmtree(base.path)
+    told: list[str] = []
+    found = nearkin.evaluate(run, watch=Watch(message=told.append))
+    why = f"the baseline 'untrained' is left out, as the run that this one began with, {base.path}, is not here"
+    assert f"{why}." in told
+    assert (whole["not_measured"], found["not_measured"]) == ({}, {"untrained": why})
+    kept = whole["figures"]["clusters"]
+    assert found["figures"]["clusters"] == {view: kept[view] for view in ("model", "pixels", "model - pixels")}
+    shutil.copytree(run.path, tmp_path / "again")
+    compared = compare([run.path, tmp_path / "again"], plugins=[Plugin()], watch=Watch())
+    assert [why in one["notes"] for one in compared["runs"]] == [True, True]
+    print_comparison(compared)
+    assert why in capsys.readouterr().out
+    page = write_report(nearkin.load_run(run.path, plugins=[Plugin()]), tmp_path / "page.html", watch=Watch())
+    assert "is left out, as the run that this one began with" in page.read_text()
 
 
 def test_an_unfinished_run_is_no_ancestor(base: nearkin.Run, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def print_comparison(result: dict[str, Any]) -> None:
     for name, rows in judged.items():
         for place, row in enumerate(rows):
             minus = "" if row["run"] == first else _minus_text(row, why_not[row["run"]])
-            baselines = [figure_text(row[view]) for view in BASELINES]
+            baselines = [figure_text(row[view]) if view in row else "" for view in BASELINES]
             model, heading = row["model"], "" if place else show.named(name, row["model"])
             values = [figure_text(model), minus, *baselines, show.chance_text(model), resampled_text(model)]
             lines.append([heading, row["run"], *values])

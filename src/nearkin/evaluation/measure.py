@@ -12,7 +12,7 @@ from nearkin.contracts import Build, Evaluator, Figure, View
 from nearkin.errors import NearkinError, NoIndexError, PluginError, UsageError
 from nearkin.evaluation.differences import as_json, with_differences
 from nearkin.evaluation.figures import figures_problem
-from nearkin.evaluation.views import views_of
+from nearkin.evaluation.views import not_measured, views_of
 from nearkin.files import save_bundle, to_json
 from nearkin.making import make
 from nearkin.recipe.model import Selection
@@ -32,6 +32,7 @@ def evaluate(
 
     Returns, and keeps in the run's `evaluations/`, {"figures": {evaluator: {view: [figure, ...]}}, ...}. The views
     are `model`, the baselines `pixels` and `untrained`, and `model - pixels`, `model - untrained`: paired differences.
+    What had to be left out is under "not_measured": {view: why}.
     """
     if not isinstance(run, Run):
         run = load_run(run, plugins=plugins, plugin_files=plugin_files)
@@ -45,14 +46,17 @@ def evaluate(
 def _measured(run: Run, watch: Watch) -> dict[str, Any]:
     """Every figure of every evaluator, in every view."""
     evaluators = make_evaluators(run, run.recipe.evaluate, run.recipe.seed)
-    views = views_of(run, watch)
+    views, without = views_of(run, watch), not_measured(run)
     test = views[0].labels
     watch.message(f"{len(test)} test images of {len(set(test))} classes")
+    for why in without.values():
+        watch.message(f"{why}.")
     started, figures = time.perf_counter(), {}
     for done, (name, evaluator) in enumerate(evaluators.items()):
         watch.progress(f"evaluating {name}", done, len(evaluators))
         figures[name] = with_differences(by_view(name, evaluator, views))
-    return {"evaluated": now(), "seconds": round(time.perf_counter() - started, 3), "figures": figures}
+    seconds = round(time.perf_counter() - started, 3)
+    return {"evaluated": now(), "seconds": seconds, "figures": figures, "not_measured": without}
 
 
 def by_view(name: str, evaluator: Evaluator, views: Sequence[View]) -> dict[str, list[Figure]]:

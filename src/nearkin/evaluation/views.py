@@ -13,7 +13,7 @@ import numpy as np
 from nearkin.contracts import ClassRule, Compare, Embedded, FloatArray, LabelledEmbeddings, Metric, QueryableIndex, View
 from nearkin.data import Dataset, ImageStore, Item, load_data
 from nearkin.embeddings import EmbeddingCache
-from nearkin.errors import DamagedError, DataError
+from nearkin.errors import DamagedError, DataError, listing
 from nearkin.evaluation.no_index import NoIndex
 from nearkin.evaluation.on_demand import OnDemand
 from nearkin.index import Index
@@ -21,7 +21,7 @@ from nearkin.index.space import Space as OutlierSpace
 from nearkin.model import build_model
 from nearkin.run import Run
 from nearkin.training.indexing import fill_index, recipe_score, recipe_space
-from nearkin.training.warm_start import WarmStart, refuse_other_bases
+from nearkin.training.warm_start import WarmStart, bases_gone, refuse_other_bases
 from nearkin.training.watch import Watch
 
 
@@ -43,10 +43,23 @@ class Space:
     """How the model of each fold embeds, where the run is calibrated cross-conformally."""
 
 
+def not_measured(run: Run) -> dict[str, str]:
+    """The baselines that cannot be measured here -> why: a warm run that was copied elsewhere has no base there."""
+    gone = bases_gone(run.recipe)
+    if not gone:
+        return {}
+    return {
+        "untrained": f"the baseline 'untrained' is left out, as the run that this one began with, {listing(gone)}, "
+        "is not here"
+    }
+
+
 def spaces(run: Run, store: ImageStore, watch: Watch) -> Iterator[Space]:
-    """The model, nearest neighbour on pixels, and the backbone as it was before its first step."""
-    model, begun = run.model, WarmStart.of(run.recipe)
-    refuse_other_bases(run.facts.get("ancestors", {}), begun.digests)
+    """The model, nearest neighbour on pixels, and the backbone as it was before its first step, where it is known."""
+    model = run.model
+    begun = None if not_measured(run) else WarmStart.of(run.recipe)
+    if begun:
+        refuse_other_bases(run.facts.get("ancestors", {}), begun.digests)
     cache = EmbeddingCache(run.folder.embeddings, model, unkept=watch.message)
     rules, outlier = (model.method.metric, model.method.class_rule), recipe_space(run.recipe, model)
     n, folds = len(run.folds), tuple(_embeds(fold, store, watch) for fold in run.folds)
@@ -54,6 +67,8 @@ def spaces(run: Run, store: ImageStore, watch: Watch) -> Iterator[Space]:
     yield Space("model", lambda items: cache.embed(store, items), *how)
     of_pixels = Space("pixels", lambda items: Embedded(pixels(store.images(items))), "l2", "nearest")
     yield replace(of_pixels, by_fold=(of_pixels.embed,) * n)
+    if begun is None:
+        return
     untrained = build_model(model.blueprint, run.registries).eval()
     begun.give(untrained)
     as_untrained = (*rules, untrained.compare, untrained.no_index, outlier)

@@ -13,7 +13,7 @@ from nearkin.contracts import Figure, View
 from nearkin.errors import UsageError, listing
 from nearkin.evaluation.differences import as_json, difference, paired
 from nearkin.evaluation.measure import by_view, make_evaluators
-from nearkin.evaluation.views import views_of
+from nearkin.evaluation.views import not_measured, views_of
 from nearkin.experiments.race import Attempt, race
 from nearkin.recipe.model import Selection
 from nearkin.run import Run, load_run, now
@@ -33,8 +33,8 @@ def compare(
     `seed` draws the questions; left out, it is that of the first run's recipe. Returns plain JSON:
     {"runs": [{"run", "recipe", "comparable", "why_not", "notes"}, ...], "race": see `race`, "figures": {evaluator:
     {figure: [{"run", "model", "pixels", "untrained", "minus_first"}, ...]}}, ...}; a run whose classes have no such
-    figure is not among its rows. `minus_first` is the paired difference to the first run, `None` where the test images
-    or the known classes are not the same: `why_not` says which.
+    figure is not among its rows, and `notes` say which baseline is in none. `minus_first` is the paired difference to
+    the first run, `None` where the test images or the known classes are not the same: `why_not` says which.
     """
     found = plugin_lists(plugins, plugin_files).given
     given = several(runs, "runs")
@@ -106,7 +106,7 @@ class Contestant:
             "test_images": len(self.views[0].labels),
             "comparable": not self.why_not,
             "why_not": self.why_not,
-            "notes": list(self.notes),
+            "notes": [*self.notes, *not_measured(self.run).values()],
         }
 
 

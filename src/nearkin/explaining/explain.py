@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from nearkin.contracts import FloatArray, ImageLike
+from nearkin.contracts import ClassRule, FloatArray, ImageLike, Metric
 from nearkin.data import decode
 from nearkin.errors import UsageError, printable
 from nearkin.explaining.occlusion import Score, occlusion_map
+from nearkin.index.clusters import attention
 from nearkin.index.distances import distances
 from nearkin.index.inputs import is_whole
+from nearkin.index.references import References
 from nearkin.run import Run
 
 PARTS = 7
 """A patch is a seventh of the side: smaller ones hide too little of a shape, larger ones show too little of where."""
+WHY: Mapping[ClassRule, str] = {
+    "nearest": "why {label!r} is nearer than any other cluster",
+    "prototype": "why the class mean of {label!r} is nearer than any other",
+    "attention": "why more attention falls on {label!r} than on any other cluster",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +50,9 @@ def explain(
 ) -> Explanation:
     """Which regions of `image` made it near `against`; without that, near the cluster that the index answers with.
 
-    Of an answer: how much nearer the named cluster's nearest reference is than any other cluster's, so that what is
-    alike in all of them does not count. Patches are a seventh of the side, moved by a third of a patch, unless given
-    in pixels. Costs some 400 embeddings.
+    Of an answer: how much nearer the named cluster is than any other by what the class rule compares, nearest
+    references, class means or shares of attention, so that what is alike in all of them does not count. Patches are a
+    seventh of the side, moved by a third of a patch, unless given in pixels. Costs some 400 embeddings.
     """
     return explain_prepared(run, run.model.prepare(decode(image)), against, patch=patch, stride=stride)
 
@@ -85,18 +93,28 @@ def _to_image(run: Run, against: ImageLike) -> tuple[Score, str]:
 
 
 def _to_cluster(run: Run, given: FloatArray) -> tuple[Score, str]:
-    """The distance to the nearest other cluster less the distance to the one that is answered."""
+    """By how much the cluster that is answered is before the next one."""
     asked = replace(run.model.embed_both(given[None]), folds=tuple(f.model.embed_both(given[None]) for f in run.folds))
-    answer = run.index.query(asked)[0]
-    references = run.index.references
-    labels = np.array(references.labels)
-    metric = run.model.method.metric
-    own, others = references.vectors[labels == answer.label], references.vectors[labels != answer.label]
+    label = run.index.query(asked)[0].label
+    metric, rule, references = run.model.method.metric, run.model.method.class_rule, run.index.references
+    code = references.code_of[label]
 
     def score(images: FloatArray) -> FloatArray:
-        vectors = run.model.embed_tensor(images)
-        near = distances(vectors, own, metric).min(axis=1)
-        margin: FloatArray = distances(vectors, others, metric).min(axis=1) - near if len(others) else -near
-        return margin
+        return margin(run.model.embed_tensor(images), code, references, rule, metric)
 
-    return score, f"why {answer.label!r} is nearer than any other cluster"
+    return score, WHY[rule].format(label=label)
+
+
+def margin(vectors: FloatArray, code: int, references: References, rule: ClassRule, metric: Metric) -> FloatArray:
+    """(n, d) -> (n,): by how much the class rule prefers one class to the next best; of a lone one, how near it is."""
+    if rule == "attention" and len(references.classes) > 1:
+        shares = attention(references, vectors)
+        ahead: FloatArray = (shares[:, code] - np.delete(shares, code, axis=1).max(axis=1)).astype(np.float32)
+        return ahead
+    by_mean = rule == "prototype"
+    points = references.means if by_mean else references.vectors
+    its = (np.arange(len(references.classes)) if by_mean else references.codes) == code
+    own, others = points[its], points[~its]
+    near = distances(vectors, own, metric).min(axis=1)
+    nearer: FloatArray = distances(vectors, others, metric).min(axis=1) - near if len(others) else -near
+    return nearer

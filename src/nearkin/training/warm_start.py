@@ -15,6 +15,7 @@ from nearkin.data import Dataset, ImageStore, Item
 from nearkin.errors import DamagedError, DataError, UsageError, listing
 from nearkin.model import Model
 from nearkin.recipe import Recipe
+from nearkin.run import RunFolder
 from nearkin.side_by_side import members_of, trunk_of
 from nearkin.training.ancestor import Ancestor
 
@@ -177,6 +178,11 @@ def _told(
         told += f"; its classifier's layer is the projection head ({listing(ancestor.layer.classes)})"
     why = "".join(f" ({reason})" for reason in why_none)
     return told + (f"; begin anew: {listing(anew)}{why}." if anew else "; nothing begins anew.")
+
+
+def bases_gone(recipe: Recipe) -> list[str]:
+    """The runs that its backbones begin with and that are not on this machine."""
+    return [run for section in recipe.backbones for run in section.init_from if not RunFolder(run).path.is_dir()]
 
 
 def refuse_other_bases(was: Mapping[str, str], now: Mapping[str, str]) -> None:
