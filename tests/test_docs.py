@@ -228,6 +228,13 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_results_count_the_looks_at_the_tests_that_the_history_lists() -> None:
+    history = (DOCS / "how-settings-were-chosen.md").read_text(encoding="utf-8")
+    looks = re.findall(r"^\d+\. ", history.partition("### Looks at the tests")[2].partition("\n### ")[0], re.MULTILINE)
+    words = ("seven", "eight", "nine", "ten", "eleven", "twelve")
+    assert f"{words[len(looks) - 7]} times in all" in (DOCS / "results.md").read_text(encoding="utf-8")
+
+
 def test_soak_results_are_kept_by_claim_and_renewed_by_the_run_that_found_them() -> None:
     page = (DOCS / "results.md").read_text(encoding="utf-8")
     once = write_soaked(page, {"a claim": "held", "another": "held"}, date(2030, 1, 1))

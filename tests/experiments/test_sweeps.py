@@ -87,6 +87,24 @@ def test_recipes_that_were_tested_otherwise_are_not_subtracted_and_it_says_so(
     assert result["figures"]["clusters"]["cluster_accuracy"][0]["model"]["low"] is None, "one seed has no interval"
 
 
+def test_one_draw_each_is_said_to_have_no_interval_and_where_there_is_one(
+    recipes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", *map(str, recipes), "--runs", str(tmp_path / "runs")]
+    assert command(arguments) == 0
+    printed = capsys.readouterr().out
+    said = "tiny, wide: one draw each has no interval over draws; 'nearkin compare RUN RUN' has those over images."
+    assert said in printed.splitlines()
+    assert "95%" not in printed, "no heading promises what no row has"
+
+
+def test_more_draws_than_one_have_an_interval_and_no_such_note(done: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["train", "--resume", str(done.path)]) == 0
+    printed = capsys.readouterr().out
+    assert "no interval" not in printed
+    assert "figure (95% over draws)" in printed
+
+
 def test_a_warm_recipe_whose_base_saw_test_images_is_not_subtracted_and_it_says_so(tmp_path: Path) -> None:
     """The base's draw is another one: some of its training images are asked about in the sweep, of the cold one."""
     cold, warm = tmp_path / "cold.yaml", tmp_path / "warm.yaml"
@@ -175,6 +193,7 @@ def test_leaving_each_class_out_asks_about_it_as_an_unknown(
     assert "tiny without 2" in printed
     assert next(line for line in printed.splitlines() if "tiny, mean over classes" in line).endswith(" 3 classes")
     assert next(line for line in printed.splitlines() if "tiny without 2" in line).split()[-2:] == ["1", "seed"]
+    assert "tiny: one draw without a class has no interval; the mean has one over classes." in printed
     path = printed.splitlines()[-1]
     assert command(["train", "--resume", path, "--json"]) == 0
     result: dict[str, Any] = json.loads(capsys.readouterr().out)

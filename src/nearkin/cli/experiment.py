@@ -186,7 +186,9 @@ def _print_table(result: dict[str, Any]) -> None:
             spread = "" if row["model"] is None else f"{row['model']['least']:.3f} to {row['model']['most']:.3f}"
             draws = "" if row["model"] is None else counted(row["model"]["draws"], row["over"])
             lines.append([heading, who, *values, spread, show.chance_text(row), draws])
-    headings = ["figure (95% over draws)", "recipe", "mean", "minus the first", *BASELINES, "worst to best", "chance"]
+    means = [row["model"] for rows in judged.values() for row in rows if row["model"] is not None]
+    figure = "figure (95% over draws)" if any(mean["low"] is not None for mean in means) else "figure"
+    headings = [figure, "recipe", "mean", "minus the first", *BASELINES, "worst to best", "chance"]
     show.print_table([*headings, "draws"], lines)
     print_race(result["race"])
     for note in result["notes"]:

@@ -41,7 +41,7 @@ def table(sweep: Sweep) -> dict[str, Any]:
             }
             for place, (training, facts) in enumerate(zip(sweep.trainings, sweep.facts, strict=True))
         ],
-        "notes": [*notes(sweep), *notes_of_bases(groups)],
+        "notes": [*notes(sweep), *notes_of_single_draws(groups), *notes_of_bases(groups)],
         "race": _race(sweep),
         "figures": figures(groups),
     }
@@ -68,6 +68,21 @@ def notes(sweep: Sweep) -> list[str]:
         found.append(
             f"{', '.join(unlike)}: other data, counts of images or evaluators than {first.name}'s, so not subtracted"
         )
+    return found
+
+
+def notes_of_single_draws(groups: Sequence[Group]) -> list[str]:
+    """Recipes of which one training alone is finished: their means are single values, without an interval."""
+    single = [group for group in groups if len(group.by_draw) == 1]
+    plain = list(dict.fromkeys(group.name for group in single if group.held_out is None))
+    without = list(dict.fromkeys(group.name for group in single if group.held_out is not None))
+    asks = "nearkin compare RUN RUN" if len(plain) > 1 else "nearkin evaluate RUN"
+    found = []
+    if plain:
+        draws = "one draw each has" if len(plain) > 1 else "one draw has"
+        found.append(f"{', '.join(plain)}: {draws} no interval over draws; '{asks}' has those over images")
+    if without:
+        found.append(f"{', '.join(without)}: one draw without a class has no interval; the mean has one over classes")
     return found
 
 
