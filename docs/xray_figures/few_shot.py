@@ -8,10 +8,10 @@ from xray_figures.bases import LINEAR, LINEAR_LITE2, TUNED, TUNED_224, Base, bas
 from xray_figures.keeping import SPLITS, Kept, cell, kept, minutes, spread
 
 WARM: dict[str, tuple[Sequence[Base], str, Sequence[int]]] = {
-    "siamese": ([TUNED], "cxr3-siamese-warm", (5, 3)),
-    "prototypical": ([TUNED], "cxr3-prototypical-warm", (5, 3)),
-    "siamese-linear": ([LINEAR], "cxr3-siamese-linear", (5, 3)),
-    "siamese-four": ([TUNED, TUNED_224, LINEAR, LINEAR_LITE2], "cxr3-siamese-four", (3, 2)),
+    "siamese": ([TUNED], "cxr3-siamese-warm", (5, 5)),
+    "prototypical": ([TUNED], "cxr3-prototypical-warm", (5, 5)),
+    "siamese-linear": ([LINEAR], "cxr3-siamese-linear", (5, 5)),
+    "siamese-four": ([TUNED, TUNED_224, LINEAR, LINEAR_LITE2], "cxr3-siamese-four", (5, 5)),
 }
 """The bases, the recipe of ten shots on them, and how many draws of shots for each `held_out_seed` of the bases."""
 FIGURES = ("exam_20_way", "exam_30_way", "cluster_accuracy", "balanced_accuracy")
@@ -42,7 +42,7 @@ def begins_from(runs: Sequence[str]) -> dict[str, object]:
     return {f"backbone.{place}.init_from": run for place, run in enumerate(runs)}
 
 
-IMAGENET_DRAWS = 2
+IMAGENET_DRAWS = 5
 
 
 def imagenet() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xray_figures.keeping import SPLITS, Kept, cell, kept, known_flagged, minutes, spread
 
-ADULT_DRAWS, CHILD_SEEDS = 3, 3
+ADULT_DRAWS, CHILD_SEEDS = 5, 3
 
 
 def adult() -> None:

@@ -13,8 +13,8 @@ from xray_figures.keeping import Kept, kept, minutes
 
 SEEDS, TARGET, STARTS = 5, 0.85, ("base", "ImageNet")
 RACES: dict[str, Mapping[str, object]] = {
-    "the head alone": {"backbone.freeze": "all", "train.epochs": 650, "every": 25, "embed": {"views": 1}},
-    "the head and the last six blocks": {"train.epochs": 30, "every": 3, "embed": {"views": 1}},
+    "the head alone": {"backbone.freeze": "all", "train.epochs": 1600, "every": 25, "embed": {"views": 1}},
+    "the head and the last six blocks": {"train.epochs": 300, "every": 3, "embed": {"views": 1}},
 }
 
 
