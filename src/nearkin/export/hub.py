@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearkin.contracts.figures import figure_text
+from nearkin.contracts.figures import figure_text, resampled_text
 from nearkin.errors import PluginError, UsageError, WorkFailed
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def stage(run: Run, repo: str, folder: Path) -> Path:
 def card(run: Run, repo: str) -> str:
     """The model card, with the figures that the run holds."""
     figures = [
-        f"- {evaluator} {f['name']}: {figure_text(f)}, n = {f['n']}"
+        f"- {evaluator} {f['name']}: {figure_text(f)} ({resampled_text(f)})"
         for evaluator, views in run.evaluations.get("figures", {}).items()
         for f in views["model"]
         if f["value"] is not None and f["low"] is not None
