@@ -66,7 +66,7 @@ def start(recipe: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def wait_for_step(metrics: Path, step: int) -> None:
     """Until that many steps are written, or the run is over."""
-    for _ in range(3000):
+    for _ in range(20000):
         if metrics.exists() and len(metrics.read_bytes().splitlines()) >= step:
             return
         time.sleep(0.01)
