@@ -20,6 +20,7 @@ from nearkin.data.preparing import prepared
 from nearkin.discriminant import discriminated
 from nearkin.errors import DamagedError, DataError, PartError, UsageError, blaming, listing
 from nearkin.files import sha256, to_json
+from nearkin.halves import second_half
 from nearkin.looks import Looks
 from nearkin.making import compared, make, make_backbone, make_method
 from nearkin.modes import evaluating, seeded
@@ -78,9 +79,9 @@ class Model(nn.Module):
     def forward(self, images: Tensor, labels: Tensor, structure: Structure) -> Forward:
         """(b, channels, h, w) in [0, 1], (b,) class codes, positions -> loss. Each image is embedded once.
 
-        What a frozen backbone has embedded already comes as (b, d).
+        What a frozen half of the backbone has made of the images already comes as (b, f).
         """
-        embeddings = images if images.ndim == 2 else self.raw(images).float()
+        embeddings = (self.raw(images) if images.ndim > 2 else second_half(self.backbone, images)).float()
         # Whatever the network's precision, distances and losses are float32.
         with torch.autocast(images.device.type, enabled=False):
             loss = self.method.loss(embeddings, labels, structure)

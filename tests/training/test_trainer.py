@@ -61,7 +61,7 @@ class Exploding:
         return value * self.value
 
 
-def model(*plugins: Any, loss: str = "contrastive", seed: int = 0) -> Model:
+def model(*plugins: Any, loss: str = "contrastive", seed: int = 0, **backbone: Any) -> Model:
     registries = load_registries(*plugins, entry_points=False)
 
     def chosen(kind: Any, name: str, **options: Any) -> Selection:
@@ -70,7 +70,7 @@ def model(*plugins: Any, loss: str = "contrastive", seed: int = 0) -> Model:
     blueprint = Blueprint(
         seed,
         CLASSES,
-        (chosen("backbone", "conv2", image_size=16, width=4),),
+        (chosen("backbone", "conv2", image_size=16, width=4, **backbone),),
         chosen("method", "embedding"),
         chosen("loss", loss),
     )
@@ -189,13 +189,42 @@ def frozen(net: Model, *, dropout: float = 0.0) -> Model:
     return net
 
 
+def counting(net: Model, counts: list[int]) -> None:
+    """Keeps how many images each call of the trunk is given."""
+    trunk = cast(Any, net.backbone).trunk
+    trunk.register_forward_pre_hook(lambda _module, given: counts.append(len(given[0])))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_a_head_on_a_frozen_trunk_learns_the_same_from_features_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, head: str
+) -> None:
+    outcomes, seen = [], []
+    for name in ("once", "each"):
+        net, counts = model(freeze="all", embedding_dim=8, head=head, normalize=True), []
+        before = copy_weights(net)
+        counting(net, counts)
+        trainer(tmp_path / name, of=net, select=False, precision=precision, steps=60).run()
+        after = copy_weights(net)
+        assert any(not torch.equal(before[key], after[key]) for key in after if "head" in key)
+        assert all(torch.equal(before[key], after[key]) for key in after if "blocks" in key)
+        outcomes.append(after)
+        seen.append(sum(counts))
+        monkeypatch.setattr("nearkin.training.trainer.frozen_half", lambda _model: None)
+    assert seen[0] == 12
+    assert seen[1] > 300
+    for key, value in outcomes[0].items():
+        torch.testing.assert_close(value, outcomes[1][key], atol=1e-6, rtol=0)
+
+
 def test_a_frozen_backbone_embeds_each_image_once_for_the_whole_training(tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {}
     outcomes = []
     for name, augment in (("once", None), ("each", {"degrees": 0.0})):
         net = frozen(model(loss="proxy_anchor"))
         counts = seen.setdefault(name, [])
-        net.backbone.register_forward_pre_hook(lambda _m, args, counts=counts: counts.append(len(args[0])))  # type: ignore[attr-defined]
+        counting(net, counts)
         made = trainer(tmp_path / name, of=net, select=False, augment=augment, sampler_type="m_per_class")
         made.run()
         outcomes.append(copy_weights(made.model))

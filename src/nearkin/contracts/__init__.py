@@ -14,7 +14,7 @@ from nearkin.contracts.components import API_VERSION, Build, Component, Factory,
 from nearkin.contracts.engines import Engine, EngineChoice, Hits
 from nearkin.contracts.figures import Compare, Evaluator, Figure, LabelledEmbeddings, QueryableIndex, View
 from nearkin.contracts.losses import Comparison, ComparisonOptions, LossOptions, Normalize
-from nearkin.contracts.parts import Active, Backbone, Embed, Embedded, Loss, Method, Sampler
+from nearkin.contracts.parts import Active, Backbone, Embed, Embedded, Halved, Loss, Method, Sampler
 from nearkin.contracts.scores import FittedScore, Score, ScoreChoice
 from nearkin.contracts.types import (
     ClassRule,
@@ -53,6 +53,7 @@ __all__ = [
     "Figure",
     "FittedScore",
     "FloatArray",
+    "Halved",
     "Hits",
     "ImageLike",
     "InputSpec",

@@ -17,7 +17,7 @@ class Backbone(Protocol):
     """(b, channels, h, w) normalised images -> (b, d) embeddings. A torch module.
 
     One that ends in a projection head may name the rest of itself `trunk`, a torch module: that is what
-    `train.optimizer.backbone_lr` moves, and what a warm start must be able to take.
+    `train.optimizer.backbone_lr` moves, and what a warm start must be able to take. See `Halved` too.
 
     One whose middle can be a space for the outlier score (`unknown.space`) names it `stages`: its torch modules in
     order, which a recipe counts from 1. Each gives one tensor: (b, channels, h, w), (b, tokens, d) or (b, d).
@@ -28,6 +28,20 @@ class Backbone(Protocol):
 
     def __call__(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) -> (b, d)."""
+
+
+@runtime_checkable
+class Halved(Protocol):
+    """A backbone that can be run in two halves, so that one whose `trunk` is frozen sees each image once. Optional."""
+
+    trunk: Any
+    """All that sees images: a torch module, the projection head not in it."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) normalised -> (b, f), by the trunk alone."""
+
+    def projected(self, features: Tensor) -> Tensor:
+        """(b, f) -> (b, d): `projected(features(images))` is what a call gives."""
 
 
 class Sampler(Protocol):

@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from torch import Tensor, nn
+from torch import Tensor
 
 from nearkin.contracts import Batch, Sampler, Structure
 from nearkin.errors import WorkFailed, blaming, listing
@@ -29,7 +29,7 @@ from nearkin.training.average import WeightAverage
 from nearkin.training.checkpoint import Standing, Weights, copy_weights, load_checkpoint, save_checkpoint
 from nearkin.training.checks import BatchCheck, check_loss
 from nearkin.training.diagnosis import EVERY, Diagnosis, reading
-from nearkin.training.frozen import always_the_same
+from nearkin.training.frozen import frozen_half
 from nearkin.training.images import Batches, LabelledImages, refuse_held_out
 from nearkin.training.kornia_layers import kornia_layers
 from nearkin.training.schedule import make_optimizer, rate_factor, set_rate
@@ -115,8 +115,9 @@ class Trainer:
         learner = self.accelerator.prepare(self.model) if self.accelerator.num_processes > 1 else self.model
         with torch.random.fork_rng(), self._metrics_file() as log, self._stop_requests() as stop:
             self.model.train()
-            if not self.options.augment and always_the_same(cast(nn.Module, self.model.backbone)):
-                self._batches.embed_once(self.model.raw)
+            if not self.options.augment and (half := frozen_half(self.model)):
+                with self._precision():
+                    self._batches.embed_once(half)
             ended = self._loop(learner, log, stop)
         if ended == "interrupted":
             self._save()
@@ -161,9 +162,8 @@ class Trainer:
         set_rate(self.optimizer, rate)
         images, labels = self._batches.of(batch.items)
         self.optimizer.zero_grad(set_to_none=True)
-        half = self.options.precision == "bfloat16"
-        who, device = self.model.blueprint.said, self.accelerator.device.type
-        with blaming(who), torch.autocast(device, torch.bfloat16, enabled=half):
+        who = self.model.blueprint.said
+        with blaming(who), self._precision():
             made = learner(images, labels, self._structure(batch.structure))
         loss = check_loss(made.loss, f"the method {self.model.blueprint.method.type} (with its loss)")
         value = self._finite(loss.item(), "loss", step, batch)
@@ -175,6 +175,11 @@ class Trainer:
         line = {"step": step + 1, "loss": value, "gradient_norm": norm, "learning_rate": rate}
         with blaming(who):
             return line | reading(self.model, made.embeddings, labels) if (step + 1) % EVERY == 0 else line
+
+    def _precision(self) -> torch.autocast:
+        """The network's, as the recipe asks."""
+        half = self.options.precision == "bfloat16"
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half)
 
     def _batch(self, number: int) -> Batch:
         """That batch of the sequence. Several are drawn at once: between training steps one costs ten times as much."""

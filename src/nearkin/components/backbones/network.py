@@ -63,9 +63,16 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, channels, h, w) normalised -> (b, d)."""
-        features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
-        pooled = features.flatten(1) if self.pool == "flatten" else features.mean(dim=(2, 3))
-        embeddings: Tensor = self.head(pooled)
+        return self.projected(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """(b, channels, h, w) normalised -> (b, f): the blocks' last map, pooled."""
+        maps: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
+        return maps.flatten(1) if self.pool == "flatten" else maps.mean(dim=(2, 3))
+
+    def projected(self, features: Tensor) -> Tensor:
+        """(b, f) -> (b, d): through the head, and normalised."""
+        embeddings: Tensor = self.head(features)
         if self.normalize == "softmax":
             return embeddings.softmax(dim=1)
         return F.normalize(embeddings, dim=1) if self.normalize else embeddings
