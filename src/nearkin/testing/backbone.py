@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nearkin.contracts import Backbone, Build
+from nearkin.contracts import Backbone, Build, Halved
 from nearkin.making import backbone_problem
 from nearkin.testing.material import a_build
 
@@ -54,6 +54,13 @@ class BackboneContract:
         backbone(self._images(backbone))
         assert len(found) == len(getattr(backbone, "stages", ()))
         assert all(isinstance(made, Tensor) and made.ndim in (2, 3, 4) and len(made) == 3 for made in found)
+
+    def test_its_two_halves_make_what_it_makes_at_once(self) -> None:
+        """So that a frozen trunk need not see an image twice; a backbone that is no `Halved` is not asked."""
+        backbone = self._evaluating()
+        images = self._images(backbone)
+        if isinstance(backbone, Halved):
+            assert torch.allclose(backbone.projected(backbone.features(images)), backbone(images), atol=1e-5)
 
     def _evaluating(self) -> Backbone:
         backbone = self.make(a_build())
