@@ -98,7 +98,7 @@ def heard(hears: Connection, n: int | None) -> list[tuple[str, str, float]]:
 def test_a_process_killed_while_it_saves_leaves_the_state_before_or_after(
     tmp_path: Path, count: Count, soaked: Soaked
 ) -> None:
-    kills = count("kills of a process that adds, removes and saves", 12, 200)
+    kills = count("kills of a process that adds, removes and saves", 8, 200)
     begun(tmp_path)
     found = kill_and_look(tmp_path, kills)
     assert not found.torn, found.torn[0]

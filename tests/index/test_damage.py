@@ -50,7 +50,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_changed_or_cut_file_is_refused_by_name_before_it_is_parsed(
     name: str, folders: dict[str, Path], count: Callable[[str, int, int], int], soaked: Callable[[str], None]
 ) -> None:
-    n = count("changes and cuts", 30, 1000)
+    n = count("changes and cuts", 15, 1000)
     for damage in damages(folders[name], n, seed=1):
         whole = damage.path.read_bytes()
         damage.path.write_bytes(damage.applied(whole))
@@ -68,7 +68,7 @@ def test_a_changed_or_cut_file_is_refused_by_name_before_it_is_parsed(
 def test_where_the_hashes_agree_it_is_an_error_of_ours_or_an_answer(
     folders: dict[str, Path], count: Callable[[str, int, int], int], soaked: Callable[[str], None]
 ) -> None:
-    n = count("changes and cuts with hashes made right", 30, 1000)
+    n = count("changes and cuts with hashes made right", 15, 1000)
     asked = {"run": n, "index": n, "huge": 0}
     words = [f"{folders[name]}={times}" for name, times in asked.items()]
     command = [sys.executable, "-m", "tests.index.open_damaged", "2", *words]
