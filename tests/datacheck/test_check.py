@@ -230,6 +230,16 @@ def test_what_drop_leaks_leaves_out_is_no_problem_any_more(tmp_path: Path) -> No
     assert report.leaks == ("round25.png",)
 
 
+def test_what_drop_leaks_cannot_answer_stays_a_problem(tmp_path: Path) -> None:
+    """A copy under another label, whichever is wrong; and a source that marks no test images, in the report."""
+    manifest = made(tmp_path)
+    copied(tmp_path, "round03.png", "square25.png")
+    options = DataOptions(source="manifest", path=str(manifest), shots=5, select=3, calibrate=9, drop_leaks=True)
+    assert {f.what for f in check_source(options).problems} == {"copies_across_classes"}
+    manifest.write_text("\n".join(line.rsplit(",", 1)[0] for line in manifest.read_text().splitlines()))
+    assert "splits_cannot_be_drawn" in {f.what for f in check_source(options).problems}
+
+
 def test_the_picture_shows_what_few_of_16_bits_hold(tmp_path: Path) -> None:
     """12 bits in files of 16 are all dark as they are."""
     manifest = made(tmp_path)

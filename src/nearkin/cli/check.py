@@ -43,7 +43,7 @@ def data_check(
     if as_json:
         show.print_json(report.as_json())
     else:
-        print(told(report))
+        print(told(report, dropping=read.data.drop_leaks))
     if picture is not None:
         save_picture(suspects(report), picture)
         show.message(f"the suspects: {picture}")
@@ -51,14 +51,12 @@ def data_check(
         raise DataProblems(f"{len(report.problems)} problems: {listing(f.what for f in report.problems)}.")
 
 
-def told(report: Report) -> str:
-    """The report for a terminal."""
+def told(report: Report, *, dropping: bool = False) -> str:
+    """The report for a terminal; `dropping`: the recipe sets `data.drop_leaks`."""
     lines = [f"{label}: {', '.join(f'{n} {split}' for split, n in by.items())}" for label, by in report.counts.items()]
     lines += ["", "sizes: " + listing(f"{size} ({n})" for size, n in report.sizes.items()), ""]
     lines += [f"{finding.level.upper()}  {finding.what}: {finding.message}" for finding in report.findings]
     if report.leaks:
-        lines += [
-            "",
-            f"data.drop_leaks would leave out {len(report.leaks)} test images: {listing(report.leaks, most=50)}",
-        ]
+        does = "leaves out" if dropping else "would leave out"
+        lines += ["", f"data.drop_leaks {does} {len(report.leaks)} test images: {listing(report.leaks, most=50)}"]
     return "\n".join(lines)

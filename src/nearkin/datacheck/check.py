@@ -59,9 +59,8 @@ def check_source(
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
     looks, bad = look_at(source, source.items, progress)
-    dropped = find_leaks(source, looks) if options.drop_leaks else ()
-    drawn, findings = _draw(source, dropped, options, seed)
-    found = _Found(source, source.items, looks, bad, find_pairs(looks, likeness), drawn, frozenset(dropped))
+    drawn, dropped, findings = _draw(source, looks, options, seed)
+    found = _Found(source, source.items, looks, bad, find_pairs(looks, likeness), drawn, dropped)
     return _with(_report(found, embed), findings)
 
 
@@ -146,13 +145,14 @@ def _copies_together(looks: Sequence[Look], pairs: Sequence[Pair]) -> list[Look]
 
 
 def _draw(
-    source: Source, dropped: Sequence[str], options: DataOptions, seed: int
-) -> tuple[dict[str, Split], list[Finding]]:
-    """Key -> the split that the recipe draws it into, or why its counts cannot be drawn."""
+    source: Source, looks: Sequence[Look], options: DataOptions, seed: int
+) -> tuple[dict[str, Split], frozenset[str], list[Finding]]:
+    """Key -> the split that the recipe draws it into, and the keys that it drops; or why it cannot be drawn."""
     try:
+        dropped = find_leaks(source, looks) if options.drop_leaks else ()
         drawn = split_items(
             to_draw_from(source.items, dropped), options, seed if options.seed is None else options.seed
         )
     except DataError as error:
-        return {}, [Finding("problem", "splits_cannot_be_drawn", str(error))]
-    return {item.key: split for split, items in drawn.items.items() for item in items}, []
+        return {}, frozenset(), [Finding("problem", "splits_cannot_be_drawn", str(error))]
+    return {item.key: split for split, items in drawn.items.items() for item in items}, frozenset(dropped), []

@@ -22,17 +22,24 @@ def copy_findings(
     for exact, name in ((True, "copies"), (False, "near_copies")):
         words = "are the same, pixel for pixel" if exact else "look the same"
         chosen = [pair for pair in pairs if pair.exact == exact]
-        out = [pair for pair in chosen if not dropped.isdisjoint(pair.keys)]
-        left = [pair for pair in chosen if pair not in out]
-        splits = [pair for pair in left if pair.a.item.side != pair.b.item.side]
-        parted = [
-            pair for pair in left if pair not in splits and len({drawn.get(key) for key in pair.keys} - {None}) > 1
+        splits = [pair for pair in chosen if _marked_apart(pair) and dropped.isdisjoint(pair.keys)]
+        parted = [pair for pair in chosen if _drawn_apart(pair, drawn)]
+        labels = [pair for pair in chosen if _labelled_apart(pair)]
+        rest = [
+            pair for pair in chosen if not (_marked_apart(pair) or _drawn_apart(pair, drawn) or _labelled_apart(pair))
         ]
-        labels = [pair for pair in left if pair.a.item.label != pair.b.item.label]
-        rest = [pair for pair in left if pair not in splits and pair not in parted and pair not in labels]
+        out = [
+            pair
+            for pair in chosen
+            if _marked_apart(pair) and not dropped.isdisjoint(pair.keys) and not _labelled_apart(pair)
+        ]
         if splits:
-            mend = "Test figures count what was trained on: set data.drop_leaks, or give both one group and one split."
-            found.append(_finding("problem", f"{name}_across_splits", splits, f"stand in two splits and {words}", mend))
+            leak = any("test" in (pair.a.item.side, pair.b.item.side) for pair in splits)
+            mend = "Test figures count what was trained on: set data.drop_leaks, or give" if leak else "Give"
+            told = f"stand in two splits and {words}"
+            found.append(
+                _finding("problem", f"{name}_across_splits", splits, told, f"{mend} both one group and one split.")
+            )
         if parted:
             mend = "Give each pair one group (data.group, or a column), so that no draw parts it, or take one out."
             told = f"are drawn into two splits and {words}"
@@ -47,6 +54,20 @@ def copy_findings(
             mend = "data.drop_leaks leaves out the test image of each."
             found.append(_finding("note", f"{name}_left_out", out, f"stand in two splits and {words}", mend))
     return found
+
+
+def _marked_apart(pair: Pair) -> bool:
+    """By the source itself."""
+    return pair.a.item.side != pair.b.item.side
+
+
+def _drawn_apart(pair: Pair, drawn: Mapping[str, Split]) -> bool:
+    """By the recipe's draw alone."""
+    return not _marked_apart(pair) and len({drawn[key] for key in pair.keys if key in drawn}) > 1
+
+
+def _labelled_apart(pair: Pair) -> bool:
+    return pair.a.item.label != pair.b.item.label
 
 
 def _finding(level: Level, what: str, pairs: Sequence[Pair], words: str, mend: str) -> Finding:

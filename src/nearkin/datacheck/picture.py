@@ -55,7 +55,11 @@ def _means(looks: Sequence[Look]) -> list[Image.Image]:
         return []
     means = {label: np.mean([x.view for x in looks if x.item.label == label], axis=0) for label in labels}
     spread = np.ptp(np.stack(list(means.values())), axis=0)
-    cells = [_captioned(mean, f"mean of {label}"[:24]) for label, mean in means.items()]
+    least, most = min(mean.min() for mean in means.values()), max(mean.max() for mean in means.values())
+    shown = {
+        label: (mean - least) / max(float(most - least), 1e-6) for label, mean in means.items()
+    }  # one scale for all
+    cells = [_captioned(mean, f"mean of {label}"[:24]) for label, mean in shown.items()]
     return [*cells, _captioned(spread / max(float(spread.max()), 1e-6), "where the means differ")]
 
 
