@@ -26,13 +26,12 @@ __all__ = [
     "Picture",
     "Source",
     "decode",
-    "find_leaks",
+    "draw",
     "fit",
     "load_data",
     "open_source",
     "pair_sheet",
     "split_items",
-    "to_draw_from",
 ]
 
 
@@ -42,11 +41,16 @@ def load_data(options: DataOptions, seed: int) -> tuple[Source, Dataset]:
     Files that are the same byte for byte are one group.
     """
     source = open_source(options)
-    dropped = find_leaks(source) if options.drop_leaks else ()
+    return source, draw(source, options, seed)
+
+
+def draw(source: Source, options: DataOptions, seed: int, looks: Sequence[Look] | None = None) -> Dataset:
+    """The splits of a source. `looks`: of all its images, where they were taken before and leaks are dropped."""
+    dropped = find_leaks(source, looks) if options.drop_leaks else ()
     kept = to_draw_from(source.items, dropped)
     seed = seed if options.seed is None else options.seed
     dataset = replace(split_items(kept, options, seed), dropped=dropped, source_notes=source.notes)
-    return source, leave_out(dataset, options.fold, seed) if options.fold else dataset
+    return leave_out(dataset, options.fold, seed) if options.fold else dataset
 
 
 def to_draw_from(items: Sequence[Item], dropped: Sequence[str]) -> list[Item]:

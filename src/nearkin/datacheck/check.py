@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nearkin.contracts import Split
-from nearkin.data import BadImage, Item, Source, find_leaks, open_source, split_items, to_draw_from
+from nearkin.data import BadImage, Item, Source, draw, open_source
 from nearkin.data.looks import Look, look_at
 from nearkin.data.near_copies import ALIKE, Pair, find_pairs, leaks
 from nearkin.datacheck.copies import copy_findings
@@ -59,9 +59,13 @@ def check_source(
     """Check what a recipe's `data` section names: its source's images, and whether its splits can be drawn."""
     source = open_source(options)
     looks, bad = look_at(source, source.items, progress)
-    drawn, dropped, findings = _draw(source, looks, options, seed)
-    found = _Found(source, source.items, looks, bad, find_pairs(looks, likeness), drawn, dropped)
-    return _with(_report(found, embed), findings)
+    found = _Found(source, source.items, looks, bad, find_pairs(looks, likeness))
+    try:
+        dataset = draw(source, options, seed, looks)
+    except DataError as error:
+        return _with(_report(found, embed), [Finding("problem", "splits_cannot_be_drawn", str(error))])
+    drawn = {item.key: split for split, items in dataset.items.items() for item in items}
+    return _report(replace(found, drawn=drawn, dropped=frozenset(dataset.dropped)), embed)
 
 
 def check_items(
@@ -142,17 +146,3 @@ def _copies_together(looks: Sequence[Look], pairs: Sequence[Pair]) -> list[Look]
     """Copies in one group: on two sides of a classifier's folds, one would answer for the other."""
     called = joining([pair.a.item.group, pair.b.item.group] for pair in pairs)
     return [replace(look, item=replace(look.item, group=called(look.item.group))) for look in looks]
-
-
-def _draw(
-    source: Source, looks: Sequence[Look], options: DataOptions, seed: int
-) -> tuple[dict[str, Split], frozenset[str], list[Finding]]:
-    """Key -> the split that the recipe draws it into, and the keys that it drops; or why it cannot be drawn."""
-    try:
-        dropped = find_leaks(source, looks) if options.drop_leaks else ()
-        drawn = split_items(
-            to_draw_from(source.items, dropped), options, seed if options.seed is None else options.seed
-        )
-    except DataError as error:
-        return {}, frozenset(), [Finding("problem", "splits_cannot_be_drawn", str(error))]
-    return {item.key: split for split, items in drawn.items.items() for item in items}, frozenset(dropped), []

@@ -10,6 +10,11 @@ from nearkin.data.near_copies import Pair
 from nearkin.datacheck.findings import Finding, Level
 from nearkin.errors import listing
 
+PARTED = "Give each pair one group (data.group, or a column), so that no draw parts it, or take one out."
+LABELLED = "One label of each is wrong, or the image shows both: look at them."
+TOGETHER = "Give each pair one group, so that no draw can part it."
+LEFT_OUT = "data.drop_leaks leaves out the test image of each."
+
 
 def copy_findings(
     pairs: Sequence[Pair], drawn: Mapping[str, Split] = MappingProxyType({}), dropped: Set[str] = frozenset()
@@ -18,42 +23,34 @@ def copy_findings(
 
     `drawn` has the split that a recipe draws each key into, `dropped` the keys that its `drop_leaks` leaves out.
     """
-    found = []
-    for exact, name in ((True, "copies"), (False, "near_copies")):
-        words = "are the same, pixel for pixel" if exact else "look the same"
-        chosen = [pair for pair in pairs if pair.exact == exact]
-        splits = [pair for pair in chosen if _marked_apart(pair) and dropped.isdisjoint(pair.keys)]
-        parted = [pair for pair in chosen if _drawn_apart(pair, drawn)]
-        labels = [pair for pair in chosen if _labelled_apart(pair)]
-        rest = [
-            pair for pair in chosen if not (_marked_apart(pair) or _drawn_apart(pair, drawn) or _labelled_apart(pair))
-        ]
-        out = [
-            pair
-            for pair in chosen
-            if _marked_apart(pair) and not dropped.isdisjoint(pair.keys) and not _labelled_apart(pair)
-        ]
-        if splits:
-            leak = any("test" in (pair.a.item.side, pair.b.item.side) for pair in splits)
-            mend = "Test figures count what was trained on: set data.drop_leaks, or give" if leak else "Give"
-            told = f"stand in two splits and {words}"
-            found.append(
-                _finding("problem", f"{name}_across_splits", splits, told, f"{mend} both one group and one split.")
-            )
-        if parted:
-            mend = "Give each pair one group (data.group, or a column), so that no draw parts it, or take one out."
-            told = f"are drawn into two splits and {words}"
-            found.append(_finding("problem", f"{name}_across_drawn_splits", parted, told, mend))
-        if labels:
-            mend = "One label of each is wrong, or the image shows both: look at them."
-            found.append(_finding("problem", f"{name}_across_classes", labels, f"carry two labels and {words}", mend))
-        if rest:
-            mend = "Give each pair one group, so that no draw can part it."
-            found.append(_finding("note", name, rest, f"of one class, not marked apart, {words}", mend))
-        if out:
-            mend = "data.drop_leaks leaves out the test image of each."
-            found.append(_finding("note", f"{name}_left_out", out, f"stand in two splits and {words}", mend))
-    return found
+    exact = [pair for pair in pairs if pair.exact]
+    near = [pair for pair in pairs if not pair.exact]
+    return [
+        *_of_kind("copies", "are the same, pixel for pixel", exact, drawn, dropped),
+        *_of_kind("near_copies", "look the same", near, drawn, dropped),
+    ]
+
+
+def _of_kind(
+    name: str, words: str, pairs: Sequence[Pair], drawn: Mapping[str, Split], dropped: Set[str]
+) -> list[Finding]:
+    marked = [pair for pair in pairs if _marked_apart(pair)]
+    splits = [pair for pair in marked if dropped.isdisjoint(pair.keys)]
+    out = [pair for pair in marked if not (dropped.isdisjoint(pair.keys) or _labelled_apart(pair))]
+    beside = [pair for pair in pairs if not _marked_apart(pair)]
+    parted = [pair for pair in beside if _drawn_apart(pair, drawn)]
+    rest = [pair for pair in beside if not (_drawn_apart(pair, drawn) or _labelled_apart(pair))]
+    labels = [pair for pair in pairs if _labelled_apart(pair)]
+    leak = any("test" in (pair.a.item.side, pair.b.item.side) for pair in splits)
+    ask = "Test figures count what was trained on: set data.drop_leaks, or give" if leak else "Give"
+    rows: list[tuple[Level, str, Sequence[Pair], str, str]] = [
+        ("problem", "_across_splits", splits, "stand in two splits and", f"{ask} both one group and one split."),
+        ("problem", "_across_drawn_splits", parted, "are drawn into two splits and", PARTED),
+        ("problem", "_across_classes", labels, "carry two labels and", LABELLED),
+        ("note", "", rest, "of one class, not marked apart,", TOGETHER),
+        ("note", "_left_out", out, "stand in two splits and", LEFT_OUT),
+    ]
+    return [_finding(level, name + end, some, f"{told} {words}", mend) for level, end, some, told, mend in rows if some]
 
 
 def _marked_apart(pair: Pair) -> bool:
@@ -62,8 +59,8 @@ def _marked_apart(pair: Pair) -> bool:
 
 
 def _drawn_apart(pair: Pair, drawn: Mapping[str, Split]) -> bool:
-    """By the recipe's draw alone."""
-    return not _marked_apart(pair) and len({drawn[key] for key in pair.keys if key in drawn}) > 1
+    """By the recipe's draw."""
+    return len({drawn[key] for key in pair.keys if key in drawn}) > 1
 
 
 def _labelled_apart(pair: Pair) -> bool:

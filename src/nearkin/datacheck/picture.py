@@ -53,13 +53,10 @@ def _means(looks: Sequence[Look]) -> list[Image.Image]:
     labels = sorted({look.item.label for look in looks})[: COLUMNS * 2]
     if len(labels) < 2:
         return []
-    means = {label: np.mean([x.view for x in looks if x.item.label == label], axis=0) for label in labels}
-    spread = np.ptp(np.stack(list(means.values())), axis=0)
-    least, most = min(mean.min() for mean in means.values()), max(mean.max() for mean in means.values())
-    shown = {
-        label: (mean - least) / max(float(most - least), 1e-6) for label, mean in means.items()
-    }  # one scale for all
-    cells = [_captioned(mean, f"mean of {label}"[:24]) for label, mean in shown.items()]
+    means = np.stack([np.mean([x.view for x in looks if x.item.label == label], axis=0) for label in labels])
+    spread = np.ptp(means, axis=0)
+    shown = zip(labels, _stretched(means), strict=True)  # on one scale, so that a brighter class looks brighter
+    cells = [_captioned(mean, f"mean of {label}"[:24]) for label, mean in shown]
     return [*cells, _captioned(spread / max(float(spread.max()), 1e-6), "where the means differ")]
 
 
@@ -70,10 +67,10 @@ def _captioned(view: FloatArray, text: str) -> Image.Image:
     return cell
 
 
-def _stretched(view: FloatArray) -> FloatArray:
-    """From its least value to its largest: 12 bits in a file of 16 would all be black."""
-    least, most = float(view.min()), float(view.max())
-    return (view - least) / (most - least) if most > least else view
+def _stretched(views: FloatArray) -> FloatArray:
+    """From their least value to their largest: 12 bits in a file of 16 would all be black."""
+    least, most = float(views.min()), float(views.max())
+    return (views - least) / (most - least) if most > least else views
 
 
 def _tile(view: FloatArray) -> Image.Image:
