@@ -85,9 +85,9 @@ class Ancestor:
         Under `trained_groups` stand the keys of images that are their own group too, and the index refuses to
         calibrate on a key that is there: so it counts here, before the training.
         """
-        pairs = zip(items, store.digests(items), strict=True)
-        known = {item: digest in self.trained_on for item, digest in pairs}
-        return {item.key: same for item, same in known.items() if same or item.group in self.trained_groups}
+        same = [digest in self.trained_on for digest in store.digests(items)]
+        pairs = zip(items, same, strict=True)
+        return {item.key: it for item, it in pairs if it or item.group in self.trained_groups}
 
 
 def layer_of(said: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Layer:

@@ -53,10 +53,15 @@ def _hard(options: Any) -> None:
 
 
 def _idle(options: Any, key: str, reason: str) -> None:
-    """Refuse an option that does nothing here. Its default, which a run writes into its recipe, is no wish."""
-    field = type(options).model_fields.get(key)
-    if field is not None and getattr(options, key) != field.default:
+    """Refuse an option that does nothing here."""
+    if was_given(options, key):
         raise ValueError(f"{key} {reason}, or delete {key}")
+
+
+def was_given(options: Any, key: str) -> bool:
+    """Whether there is such an option and it is not its default, which a run writes into its recipe: no wish."""
+    field = type(options).model_fields.get(key)
+    return field is not None and getattr(options, key) != field.default
 
 
 def _several_centers(key: str) -> Callable[[Any], None]:

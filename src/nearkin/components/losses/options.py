@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from nearkin.components.losses.comparison import compared
 from nearkin.components.losses.entries import REQUIRED, Entry, Note, PartKind, Slot
-from nearkin.components.losses.limits import DRAWN, check_options
+from nearkin.components.losses.limits import DRAWN, check_options, was_given
 from nearkin.components.losses.notes import EVERY_LOSS, NOTES, RENAMED, Count
 from nearkin.components.losses.part_notes import PARTS
 from nearkin.components.losses.tables import tables
@@ -62,9 +62,7 @@ class LibraryLossOptions(LossOptions):
 
     def idle_key(self, structure: StructureKind) -> str | None:
         """`triplets_per_anchor`, where the sampler has chosen the triplets."""
-        field = type(self).model_fields.get(DRAWN)
-        said = field is not None and getattr(self, DRAWN) != field.default
-        return DRAWN if said and structure != "labels" else None
+        return DRAWN if structure != "labels" and was_given(self, DRAWN) else None
 
     def learns(self) -> bool | None:
         """Whether it has weights: a direction or proxy a class, or a learned boundary."""
